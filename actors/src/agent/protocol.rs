@@ -1,0 +1,85 @@
+//! The seam between an agent program and the rest: what differs from agent to agent, without I/O.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::domain::agent::{AgentCommand, AgentEvent};
+use crate::domain::restart::EndCause;
+
+/// What a session wants started.
+#[derive(Clone, Debug)]
+pub struct LaunchSpec {
+    /// The agent program, found.
+    pub program: PathBuf,
+    /// Where it works.
+    pub directory: PathBuf,
+    /// The agent's own conversation id. For a new conversation the id that it shall have, if the
+    /// agent lets us choose.
+    pub conversation: String,
+    /// Whether that conversation exists already and is to be gone on with.
+    pub resume: bool,
+    /// The model; `None` = the agent's default.
+    pub model: Option<String>,
+    /// Whether the person trusts what the directory brings along (settings, hooks, plugins).
+    pub trusted: bool,
+    /// More arguments, from the configuration.
+    pub extra_args: Vec<String>,
+}
+
+/// How to start it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Variables to set.
+    pub env: BTreeMap<String, String>,
+    /// Variables to take away; a `*` at the end stands for the rest of the name. (The daemon's own
+    /// secrets are taken away in any case.)
+    pub env_remove: Vec<String>,
+}
+
+/// Something to write to the agent: one whole line, without its line end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The line.
+    pub line: String,
+}
+
+/// What came of one line of the agent's.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Heard {
+    /// What it means.
+    pub events: Vec<AgentEvent>,
+    /// What must be answered at once, without asking anybody (a refusal of something unknown, say).
+    pub replies: Vec<Outgoing>,
+}
+
+/// One agent's way of speaking. It never waits, never touches a process, and never drops a request:
+/// what it does not know is asked or refused.
+pub trait Protocol: Send {
+    /// Its name, as stored (`claude`).
+    fn name(&self) -> &'static str;
+
+    /// The command line.
+    fn launch(&self, spec: &LaunchSpec) -> Launch;
+
+    /// What to write before anything else, right after the start.
+    fn opening(&mut self) -> Vec<Outgoing>;
+
+    /// One line of its standard output, without the line end. Never panics, whatever the bytes.
+    fn hear(&mut self, line: &[u8]) -> Heard;
+
+    /// What to write to carry out a command.
+    fn say(&mut self, command: &AgentCommand) -> Vec<Outgoing>;
+
+    /// What its end means, from the last lines of its standard error and what was heard before;
+    /// `None` = nothing special.
+    fn end_hint(&self, stderr: &[String]) -> Option<EndCause>;
+
+    /// What must survive the daemon: small, and enough to go on from.
+    fn state(&self) -> Value;
+}

@@ -1,0 +1,180 @@
+//! A session: as the API returns it, and with what only the daemon needs.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::ids::{InputId, RunId, SessionId};
+use super::restart::{Hold, RestartPolicy};
+use super::state::SessionState;
+use super::time::Stamp;
+use super::usage::Usage;
+
+/// A session as every API route returns it. All keys are always present.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Session {
+    /// `sess_` and 12 hex digits.
+    #[schema(value_type = String)]
+    pub id: SessionId,
+    /// Where it stands.
+    pub state: SessionState,
+    /// What people call it.
+    pub name: Option<String>,
+    /// When it was made.
+    #[schema(value_type = String)]
+    pub created_at: Stamp,
+    /// When it last left CREATED, or was last started.
+    #[schema(value_type = Option<String>)]
+    pub started_at: Option<Stamp>,
+    /// When it entered ERROR; null again once it was revived.
+    #[schema(value_type = Option<String>)]
+    pub ended_at: Option<Stamp>,
+    /// When anything last happened.
+    #[schema(value_type = String)]
+    pub last_activity_at: Stamp,
+    /// The agent program's last exit code.
+    pub exit_code: Option<i32>,
+    /// Always null; kept for the contract.
+    pub summary: Option<String>,
+    /// Title line of the agent.
+    pub runner_header: Option<String>,
+    /// `claude-local` and so on; null until started.
+    pub runner_type: Option<String>,
+    /// The agent's own id for its conversation.
+    pub runner_session_id: Option<String>,
+    /// Absolute, links resolved; `""` when there is none (the peer's command line cannot take null).
+    pub directory: String,
+    /// Whether `<directory>/.git` exists.
+    pub directory_has_git: bool,
+    /// Turns of the person.
+    pub message_count: u64,
+    /// Whether an approval is open.
+    pub has_pending_permission: bool,
+    /// null = the default (ask), 0 ask, 1 auto-approve edits, 2 approve all.
+    pub approval_mode: Option<u8>,
+    /// The agent to use; null = the configured default.
+    pub adapter: Option<String>,
+    /// Set when an agent of the person's own drives this session.
+    pub external_agent_name: Option<String>,
+    /// As above.
+    pub external_agent_type: Option<String>,
+    /// As above.
+    pub external_agent_icon: Option<String>,
+    /// The chat platform that it is bound to.
+    pub platform: Option<String>,
+    /// The thread there.
+    pub platform_thread_id: Option<String>,
+    /// Where its work tree was cloned from.
+    pub clone_url: Option<String>,
+    /// The branch made for it.
+    pub working_branch: Option<String>,
+}
+
+/// What the store keeps of a session beside its events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// What the API shows.
+    pub session: Session,
+    /// Turns begun so far; the current one's number while one runs.
+    #[serde(default)]
+    pub turn: u64,
+    /// Model that a person chose; null = the agent's own default.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// What to do when the agent crashes in mid-turn.
+    #[serde(default)]
+    pub restart_policy: RestartPolicy,
+    /// What was used so far.
+    #[serde(default)]
+    pub usage: Usage,
+    /// Set while the agent must not be started by itself.
+    #[serde(default)]
+    pub hold: Option<Hold>,
+    /// When the agent last crashed, oldest first, within the budget's window (Unix seconds).
+    #[serde(default)]
+    pub crashes: Vec<i64>,
+    /// The final text that an external agent gave for its current turn.
+    #[serde(default)]
+    pub pending_final: Option<String>,
+    /// `agent_workspace` of an external agent: remembered, not used as a directory.
+    #[serde(default)]
+    pub external_agent_workspace: Option<String>,
+}
+
+/// A picture that goes with an input (`contract`: `images`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Image {
+    /// base64.
+    pub data: String,
+    /// `image/png`, `image/jpeg`, `image/gif` or `image/webp`.
+    #[serde(rename = "mimeType")]
+    pub media_type: String,
+    /// Its name, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+}
+
+/// Where an input stands on its way to the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InputState {
+    /// Waits for the running turn to end; may be taken back.
+    Queued,
+    /// To be handed over now; after a crash it is not known whether it was, and it is sent again under its id.
+    Sending,
+    /// The agent has it and has not finished the turn that it began.
+    Sent,
+}
+
+/// An input that the agent has not finished yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Its id; ids sort in the order in which inputs were given.
+    pub id: InputId,
+    /// What to say.
+    pub text: String,
+    /// Pictures with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Image>,
+    /// Where it stands.
+    pub state: InputState,
+    /// When it was given.
+    pub created_at: Stamp,
+    /// Who gave it, in words for people (`cli`, a device's name).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Given by the daemon itself after a crash ("you were interrupted, go on"), so not the person's words.
+    #[serde(default)]
+    pub synthetic: bool,
+}
+
+/// One life of an agent program, as the store keeps it under `p/<session>`: enough to find the
+/// program again after the daemon was killed, and to go on reading where the log stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Its id, also the marker in the program's environment and the name of its spool folder.
+    pub run: RunId,
+    /// Name of the protocol (`claude`).
+    pub protocol: String,
+    /// Process id; null until the program was spawned.
+    pub pid: Option<u32>,
+    /// The process's start time as the system tells it (Linux: clock ticks since boot), which with the id
+    /// tells the program from a later one with the same id.
+    pub started: Option<u64>,
+    /// How many bytes of its standard output were read into events.
+    pub offset: u64,
+    /// The protocol's own state at that point.
+    pub protocol_state: Value,
+    /// The agent's own conversation id at that point.
+    pub agent_session: Option<String>,
+    /// Whether it was started to go on with an earlier conversation.
+    pub resumed: bool,
+    /// When it was started.
+    pub created_at: Stamp,
+    /// A line longer than a pipe takes in one piece that was being written when this was stored. Found set
+    /// after a crash, half of it may lie in the pipe, and the program must be replaced.
+    #[serde(default)]
+    pub long_write: bool,
+    /// Set once somebody asked for its end, so that the end is not taken for a crash.
+    #[serde(default)]
+    pub stopping: bool,
+}
