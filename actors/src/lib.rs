@@ -6,4 +6,7 @@
 
 pub mod agent;
 pub mod domain;
+pub mod gate;
 pub mod log;
+pub mod registry;
+pub mod session;

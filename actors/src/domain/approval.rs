@@ -299,9 +299,11 @@ impl Approval {
             && self.delivered_at.is_none()
     }
 
-    /// Whether nothing more will happen to it.
+    /// Whether nothing more will happen to it. An external agent reads its answer from the log itself,
+    /// so there an answer settles it.
     pub fn is_settled(&self) -> bool {
-        self.state == ApprovalState::Cancelled || self.outcome.is_some()
+        let external = self.run.is_none() && self.state != ApprovalState::Open;
+        self.state == ApprovalState::Cancelled || self.outcome.is_some() || external
     }
 }
 

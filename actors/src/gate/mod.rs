@@ -1,0 +1,5 @@
+//! The approval gate: one actor a session.
+
+mod messages;
+
+pub use messages::*;

@@ -1,0 +1,210 @@
+//! What a session can be asked, and what it answers.
+
+use actix::Message;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::domain::approval::Actor;
+use crate::domain::ids::{InputId, RunId};
+use crate::domain::restart::{Hold, RestartPolicy};
+use crate::domain::session::{Image, Input, Session};
+use crate::domain::usage::Usage;
+use crate::log::LogError;
+
+/// Begin (or go on) with this prompt; an empty prompt only starts the agent.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Session, SessionError>")]
+pub struct Start {
+    /// What to say first; may be empty.
+    pub prompt: String,
+    /// Pictures with it.
+    pub images: Vec<Image>,
+    /// Sets the approval mode (0, 1, 2); `None` leaves it as it is.
+    pub approval_choice: Option<u8>,
+    /// Who starts it.
+    pub by: Actor,
+}
+
+/// Say something. While a turn runs it is queued and sent when the turn ends.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<InputAccepted, SessionError>")]
+pub struct GiveInput {
+    /// The words, not empty.
+    pub text: String,
+    /// Pictures with them.
+    pub images: Vec<Image>,
+    /// An id chosen by the client: the same id again is the same input and is not sent twice.
+    pub input_id: Option<InputId>,
+    /// Who says it.
+    pub by: Actor,
+}
+
+/// An input is durable.
+#[derive(Clone, Debug)]
+pub struct InputAccepted {
+    /// The session after it.
+    pub session: Session,
+    /// The input's id.
+    pub input_id: InputId,
+    /// Whether it waits for the running turn to end.
+    pub queued: bool,
+}
+
+/// Stop the running turn.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Session, SessionError>")]
+pub struct Interrupt {
+    /// Who wants it.
+    pub by: Actor,
+}
+
+/// Give it another name (already tidied and checked for length).
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Session, SessionError>")]
+pub struct Rename {
+    /// The name.
+    pub name: String,
+}
+
+/// Change who decides: `None` and 0 ask, 1 auto-approve edits, 2 approve all.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Session, SessionError>")]
+pub struct SetApprovalMode {
+    /// The mode.
+    pub approval_mode: Option<u8>,
+    /// Who changes it.
+    pub by: Actor,
+}
+
+/// Change the model (`None` = the agent's default) or the restart policy; absent fields stay.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<SessionDetails, SessionError>")]
+pub struct Configure {
+    /// The model.
+    pub model: Option<Option<String>>,
+    /// What to do after a crash.
+    pub restart_policy: Option<RestartPolicy>,
+}
+
+/// An event from an external agent (`contract`: external agent flow).
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<(), SessionError>")]
+pub struct PushEvent(pub ExternalEvent);
+
+/// The four kinds of event that an external agent may push, with defaults filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExternalEvent {
+    /// Text.
+    Output {
+        /// The text, any length, repeated text included.
+        text: String,
+        /// `step` or `final`.
+        kind: String,
+        /// Whether it is the turn's answer; `None` = decided by `kind`.
+        is_final: Option<bool>,
+    },
+    /// `running`, `awaiting_input`, `done`, `error`; others are accepted and ignored.
+    Status(String),
+    /// Ends the session's work.
+    Error {
+        /// A stable word.
+        code: String,
+        /// For people.
+        message: String,
+    },
+    /// A question for the person.
+    PermissionRequest {
+        /// The agent's own id; generated if absent.
+        request_id: Option<String>,
+        /// The tool.
+        tool_name: String,
+        /// Its input.
+        tool_input: Value,
+        /// The agent's suggestions, if it gave any.
+        suggestions: Option<Value>,
+    },
+}
+
+/// The inputs that wait, in the order in which they will be sent.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Vec<Input>")]
+pub struct GetQueue;
+
+/// Take a queued input back.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<(), SessionError>")]
+pub struct WithdrawInput {
+    /// Which.
+    pub input: InputId,
+    /// Who.
+    pub by: Actor,
+}
+
+/// What the API does not show in the session object.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "SessionDetails")]
+pub struct GetDetails;
+
+/// How a session is set up and what runs for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SessionDetails {
+    /// Model that a person chose.
+    pub model: Option<String>,
+    /// What to do after a crash.
+    pub restart_policy: RestartPolicy,
+    /// Tokens and money.
+    pub usage: Usage,
+    /// Turns begun so far.
+    pub turn: u64,
+    /// Set while the agent is held.
+    pub hold: Option<Hold>,
+    /// Crashes within the budget's window.
+    pub recent_crashes: usize,
+    /// The agent program that runs.
+    pub agent: Option<RunningAgent>,
+    /// Inputs that wait.
+    pub queued_inputs: usize,
+}
+
+/// A running agent program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RunningAgent {
+    /// Its run.
+    #[schema(value_type = String)]
+    pub run_id: RunId,
+    /// Which protocol it speaks.
+    pub protocol: String,
+    /// Its process id, once spawned.
+    pub pid: Option<u32>,
+    /// Whether it went on with an earlier conversation.
+    pub resumed: bool,
+}
+
+/// Why a session did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SessionError {
+    /// No such session.
+    #[error("Session not found")]
+    NotFound,
+    /// The state machine has no such edge; the text is the contract's.
+    #[error("{0}")]
+    InvalidState(String),
+    /// What was sent cannot be taken; the text says why.
+    #[error("{0}")]
+    Invalid(String),
+    /// No queued input with this id.
+    #[error("no queued input {0}: it was sent or withdrawn already")]
+    InputNotQueued(InputId),
+    /// The agent cannot be started; the text says what to do.
+    #[error("{0}")]
+    AgentUnavailable(String),
+    /// The session's actors are being rebuilt, or the daemon is stopping.
+    #[error("the session is restarting: try again in a moment")]
+    Restarting,
+    /// The session's actors died too often and are held; the text says why.
+    #[error("{0}")]
+    Held(String),
+    /// It could not be recorded, so it was not done.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}

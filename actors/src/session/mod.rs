@@ -1,0 +1,5 @@
+//! The session actor.
+
+mod messages;
+
+pub use messages::*;
