@@ -81,3 +81,16 @@ fn already(approval: &Approval) -> String {
     let at = approval.resolved_at.map(|at| format!(" at {at}")).unwrap_or_default();
     format!("approval {} {what}{by}{at}", approval.id)
 }
+
+impl GateError {
+    /// The stable word for it in the API.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) | Self::NoGrant(_) | Self::NoSession => "NOT_FOUND",
+            Self::AlreadyAnswered(_) => "ALREADY_ANSWERED",
+            Self::Invalid(_) => "VALIDATION_ERROR",
+            Self::Restarting => "RESTARTING",
+            Self::Log(error) => error.code(),
+        }
+    }
+}

@@ -164,3 +164,14 @@ pub enum LogError {
     #[error("the daemon is stopping")]
     Closed,
 }
+
+impl LogError {
+    /// The stable word for it in the API.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::DiskFull { .. } => "DISK_FULL",
+            Self::Storage(_) | Self::Corrupt(_) => "STORAGE_ERROR",
+            Self::Closed => "STOPPING",
+        }
+    }
+}

@@ -208,3 +208,17 @@ pub enum SessionError {
     #[error(transparent)]
     Log(#[from] LogError),
 }
+
+impl SessionError {
+    /// The stable word for it in the API (`contract`: errors).
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound | Self::InputNotQueued(_) => "NOT_FOUND",
+            Self::InvalidState(_) => "INVALID_STATE",
+            Self::Invalid(_) => "VALIDATION_ERROR",
+            Self::AgentUnavailable(_) | Self::Held(_) => "AGENT_UNAVAILABLE",
+            Self::Restarting => "RESTARTING",
+            Self::Log(error) => error.code(),
+        }
+    }
+}
