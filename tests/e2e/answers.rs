@@ -107,8 +107,7 @@ async fn the_websocket_answers_and_hears_of_it() {
         .await;
     assert_eq!(card["approval"]["state"], "open");
     let approval = card["approval"]["id"].clone();
-    let result =
-        socket.done(json!({ "type": "answer", "approval_id": approval, "decision": "allow" })).await;
+    let result = socket.done(json!({ "type": "answer", "approval_id": approval, "decision": "allow" })).await;
     assert_eq!(result["approval"]["state"], "allowed");
     socket
         .until("its outcome", 20, |frame| {
@@ -244,11 +243,7 @@ async fn a_yes_for_the_tool_covers_its_next_calls_until_it_is_revoked() {
 async fn a_yes_for_half_an_hour_covers_tools_but_no_question() {
     let stage = Stage::with_agents().await;
     let (one, two) = (stage.file("one"), stage.file("two"));
-    let prompt = format!(
-        "{}\nWRITE {} written\nASK Which?|a|b\nSAY over",
-        appends("1", &one),
-        two.display()
-    );
+    let prompt = format!("{}\nWRITE {} written\nASK Which?|a|b\nSAY over", appends("1", &one), two.display());
     let (_, mut seen) = stage.started(&prompt).await;
     let ask = seen.asked(0).await;
     let answer = json!({ "decision": "allow", "scope": "all30m" });
@@ -275,9 +270,10 @@ async fn mode_one_lets_edits_below_the_directory_pass_and_asks_about_the_rest() 
     stage.api.post(&format!("/api/sessions/{id}/start"), body).await.ok();
     seen.until("a question is open", 40, |events| {
         events.iter().filter(|e| e.kind == "permission_request").any(|ask| {
-            !events.iter().any(|e| {
-                e.kind == "permission_resolved" && e.text("approval_id") == ask.text("approval_id")
-            }) && ask.data["tool_input"]["file_path"] == outside.to_str().unwrap()
+            !events
+                .iter()
+                .any(|e| e.kind == "permission_resolved" && e.text("approval_id") == ask.text("approval_id"))
+                && ask.data["tool_input"]["file_path"] == outside.to_str().unwrap()
         })
     })
     .await;

@@ -6,7 +6,8 @@ use crate::harness::stage::{agent_pid, appends};
 use crate::harness::{Stage, eventually, lines, process};
 
 /// A red dot: the smallest picture that every decoder takes.
-const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==";
+const PNG: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==";
 
 #[tokio::test]
 async fn a_turn_streams_its_thinking_and_its_text_and_ends() {
@@ -97,8 +98,10 @@ async fn an_interrupt_in_mid_tool_leaves_no_process_and_the_session_goes_on() {
     let ask = seen.asked(0).await;
     stage.api.allow(ask.text("approval_id")).await;
     let mark = stage.home.mark.clone();
-    eventually("the tool runs", 20, || async { (!process::running("sleep 4322", &mark).is_empty()).then_some(()) })
-        .await;
+    eventually("the tool runs", 20, || async {
+        (!process::running("sleep 4322", &mark).is_empty()).then_some(())
+    })
+    .await;
 
     stage.api.interrupt(&id).await;
     seen.idle(1, 30).await;

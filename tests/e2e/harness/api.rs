@@ -14,7 +14,6 @@ pub struct Reply {
     pub body: Value,
     /// The body as it came, for what is not JSON.
     pub text: String,
-    pub content_type: String,
 }
 
 impl Reply {
@@ -57,7 +56,12 @@ impl Api {
     }
 
     /// Sends it; an error if nobody answered.
-    pub async fn attempt(&self, method: Method, path: &str, body: Option<Value>) -> Result<Reply, reqwest::Error> {
+    pub async fn attempt(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Reply, reqwest::Error> {
         let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.json(&body);
@@ -129,7 +133,12 @@ impl Api {
 
     /// The open approvals of a session, oldest first.
     pub async fn open_approvals(&self, session: &str) -> Vec<Value> {
-        self.get(&format!("/api/approvals?session_id={session}&state=open")).await.ok().as_array().cloned().expect("a list")
+        self.get(&format!("/api/approvals?session_id={session}&state=open"))
+            .await
+            .ok()
+            .as_array()
+            .cloned()
+            .expect("a list")
     }
 
     pub async fn approval(&self, id: &str) -> Value {
@@ -157,9 +166,7 @@ impl Api {
 /// Reads an answer to its end.
 pub async fn reply(answer: reqwest::Response) -> Result<Reply, reqwest::Error> {
     let status = answer.status().as_u16();
-    let header = answer.headers().get("content-type").and_then(|value| value.to_str().ok());
-    let content_type = header.unwrap_or_default().to_owned();
     let text = answer.text().await?;
     let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-    Ok(Reply { status, body, text, content_type })
+    Ok(Reply { status, body, text })
 }

@@ -88,7 +88,9 @@ impl Daemon {
 
     /// Whether it runs.
     pub fn runs(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|child| child.try_wait().expect("the daemon can be waited for").is_none())
+        self.child
+            .as_mut()
+            .is_some_and(|child| child.try_wait().expect("the daemon can be waited for").is_none())
     }
 
     /// Its process id.
@@ -109,8 +111,11 @@ impl Daemon {
 
     fn spawn(&mut self, more: &[(&str, &str)]) {
         assert!(self.child.is_none(), "the daemon runs already");
-        let log: File =
-            OpenOptions::new().create(true).append(true).open(&self.log).expect("a log file in the temporary home");
+        let log: File = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .expect("a log file in the temporary home");
         let child = Command::new(PROGRAM)
             .arg("start")
             .env_clear()

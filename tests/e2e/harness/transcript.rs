@@ -24,7 +24,8 @@ impl Event {
     /// Reads an envelope; panics when it is not one.
     #[track_caller]
     pub fn read(raw: &str) -> Self {
-        let value: Value = serde_json::from_str(raw).unwrap_or_else(|error| panic!("not JSON ({error}): {raw}"));
+        let value: Value =
+            serde_json::from_str(raw).unwrap_or_else(|error| panic!("not JSON ({error}): {raw}"));
         Self {
             seq: value["seq"].as_u64().unwrap_or_else(|| panic!("no seq: {raw}")),
             kind: value["type"].as_str().unwrap_or_else(|| panic!("no type: {raw}")).to_owned(),
@@ -93,8 +94,10 @@ impl Transcript {
     /// The first event of a type after the event number `after`; waits for it.
     pub async fn next(&mut self, kind: &str, after: u64, seconds: u64) -> Event {
         let matches = |event: &&Event| event.seq > after && event.kind == kind;
-        self.until(&format!("an event {kind} after {after}"), seconds, |events| events.iter().any(|e| matches(&e)))
-            .await;
+        self.until(&format!("an event {kind} after {after}"), seconds, |events| {
+            events.iter().any(|e| matches(&e))
+        })
+        .await;
         self.events.iter().find(matches).cloned().expect("it was just seen")
     }
 
@@ -128,10 +131,11 @@ impl Transcript {
     pub async fn check_against_replay(&mut self) {
         let mut replay = Transcript::new(&self.api, &self.session);
         let last = self.last_seq();
-        replay.until("the replay reaches what was seen", 30, |events| {
-            events.last().is_some_and(|event| event.seq >= last)
-        })
-        .await;
+        replay
+            .until("the replay reaches what was seen", 30, |events| {
+                events.last().is_some_and(|event| event.seq >= last)
+            })
+            .await;
         for (seen, stored) in self.events.iter().zip(&replay.events) {
             assert_eq!(seen.raw, stored.raw, "event {} was shown otherwise than it is stored", seen.seq);
         }

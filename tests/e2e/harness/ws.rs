@@ -25,7 +25,8 @@ pub async fn connect_with(api: &Api, headers: &[(&str, &str)]) -> Result<Ws, u16
     let address = format!("{}/api/ws", api.base.replacen("http", "ws", 1));
     let mut request = address.into_client_request().expect("a WebSocket address");
     for (name, value) in headers {
-        let name = tokio_tungstenite::tungstenite::http::HeaderName::from_bytes(name.as_bytes()).expect("a header");
+        let name =
+            tokio_tungstenite::tungstenite::http::HeaderName::from_bytes(name.as_bytes()).expect("a header");
         request.headers_mut().insert(name, value.parse().expect("a header's value"));
     }
     match tokio_tungstenite::connect_async(request).await {
@@ -90,10 +91,18 @@ impl Ws {
     }
 
     /// Reads events of a session until `done` holds of them; checks that they are dense after `after`.
-    pub async fn events(&mut self, session: &str, after: u64, seconds: u64, done: impl Fn(&[Event]) -> bool) -> Vec<Event> {
+    pub async fn events(
+        &mut self,
+        session: &str,
+        after: u64,
+        seconds: u64,
+        done: impl Fn(&[Event]) -> bool,
+    ) -> Vec<Event> {
         let mut events: Vec<Event> = Vec::new();
         while !done(&events) {
-            let frame = self.until("more events", seconds, |f| f["type"] == "events" && f["session_id"] == session).await;
+            let frame = self
+                .until("more events", seconds, |f| f["type"] == "events" && f["session_id"] == session)
+                .await;
             for envelope in frame["events"].as_array().expect("a list of events") {
                 let event = Event::read(&envelope.to_string());
                 let expected = events.last().map_or(after, |event| event.seq) + 1;
@@ -123,7 +132,9 @@ impl Ws {
             match timeout_at(deadline, self.stream.next()).await {
                 Err(_) => return None,
                 Ok(Some(Ok(Message::Text(text)))) => {
-                    return Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")));
+                    return Some(
+                        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")),
+                    );
                 }
                 Ok(Some(Ok(Message::Close(frame)))) => panic!("the daemon closed the WebSocket: {frame:?}"),
                 Ok(Some(Ok(_))) => {} // pings are answered by the library
