@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::claude::discover;
 use super::process::{AgentSettings, ProcessSpec};
-use super::program::{Identity, Program, SpawnError};
+use super::processes::Identity;
+use super::program::{Program, SpawnError};
 use super::protocol::LaunchSpec;
 use super::protocols;
 use super::spool::{Spool, SpoolReader, SpoolWriter};
@@ -51,10 +52,7 @@ pub fn spool_folder(settings: &AgentSettings, spec: &ProcessSpec) -> PathBuf {
 }
 
 /// Starts the program, or finds it.
-pub async fn bring_up(
-    spec: ProcessSpec,
-    settings: Arc<AgentSettings>,
-) -> Result<Up, BringUpError> {
+pub async fn bring_up(spec: ProcessSpec, settings: Arc<AgentSettings>) -> Result<Up, BringUpError> {
     match (spec.run.pid, spec.run.started) {
         (Some(pid), Some(started)) => find(&spec, &settings, Identity { pid, started }),
         _ => start(&spec, &settings).await,
@@ -67,7 +65,7 @@ fn find(spec: &ProcessSpec, settings: &AgentSettings, identity: Identity) -> Res
     let reader = spool.reader(spec.run.offset).map_err(lost)?;
     let program = Program::adopt(identity);
     let writer = match &program {
-        Some(_) => Some(spool.writer().map_err(lost)?),
+        Some(_) => Some(spool.writer()),
         None => None,
     };
     Ok(Up { spool, program, identity, reader, writer, version: None, notice: None })
@@ -76,13 +74,15 @@ fn find(spec: &ProcessSpec, settings: &AgentSettings, identity: Identity) -> Res
 async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, BringUpError> {
     if spec.adopted {
         // A crash came between the start of a program and its record: it was never spoken to.
-        tree::end_tree(spec.run.run.clone(), None, std::time::Duration::ZERO).await;
+        tree::end_tree(&spec.run.run, None, std::time::Duration::ZERO).await;
     }
     let named = settings.claude_program.clone();
-    let found = tokio::task::spawn_blocking(move || discover::find(named.as_deref()))
-        .await
-        .map_err(|error| BringUpError::crash("looking for the agent program failed", error))?
-        .map_err(|error| BringUpError { cause: EndCause::NotFound, message: error.to_string() })?;
+    let found = tokio::task::spawn_blocking(move || {
+        discover::discover(named.as_deref(), &discover::Surroundings::of_process())
+    })
+    .await
+    .map_err(|error| BringUpError::crash("looking for the agent program failed", error))?
+    .map_err(|error| BringUpError { cause: EndCause::NotFound, message: error.to_string() })?;
     let protocol = protocols::restore(&spec.run.protocol, &serde_json::Value::Null)
         .map_err(|error| BringUpError::crash("the agent's protocol is unknown", error))?;
     let launch = protocol.launch(&LaunchSpec {
@@ -102,7 +102,7 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
     let program = Program::spawn(&launch, &spec.directory, &spec.run.run, &spool, &settings.own_secrets)
         .map_err(|error| BringUpError { cause: cause_of(&error), message: error.to_string() })?;
     let reader = spool.reader(0).map_err(no_spool)?;
-    let writer = spool.writer().map_err(no_spool)?;
+    let writer = spool.writer();
     Ok(Up {
         identity: program.identity(),
         program: Some(program),

@@ -3,11 +3,12 @@
 mod bring_up;
 pub mod claude;
 mod process;
-mod processes;
+pub mod processes;
 pub mod program;
 pub mod protocol;
 pub mod protocols;
 pub mod spool;
+mod stragglers;
 pub mod tree;
 
 pub use process::*;

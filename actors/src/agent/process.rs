@@ -18,10 +18,11 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::bring_up::{self, BringUpError, Up};
-use super::program::{Exit, Identity, Program};
+use super::processes::Identity;
+use super::program::{Exit, Program};
 use super::protocol::{Outgoing, Protocol};
 use super::spool::{Line, LineContent, Spool, SpoolReader, SpoolWriter, WriteError};
-use super::tree;
+use super::{stragglers, tree};
 use crate::domain::agent::{AgentCommand, AgentEvent};
 use crate::domain::ids::{RunId, SessionId};
 use crate::domain::restart::{EndCause, ProgramEnd};
@@ -315,13 +316,10 @@ impl AgentProcess {
 
     fn add(&mut self, event: AgentEvent) {
         if matches!(event, AgentEvent::TurnStarted) {
-            self.turn_began = Some(tree::start_clock());
+            self.turn_began = Some(stragglers::clock());
         }
         match (self.pending.events.last_mut(), event) {
-            (
-                Some(AgentEvent::Text { text, parent }),
-                AgentEvent::Text { text: more, parent: from },
-            )
+            (Some(AgentEvent::Text { text, parent }), AgentEvent::Text { text: more, parent: from })
             | (
                 Some(AgentEvent::Thinking { text, parent }),
                 AgentEvent::Thinking { text: more, parent: from },
@@ -394,8 +392,8 @@ impl AgentProcess {
         }
         if let Some(end) = self.ended.take() {
             let run = self.run();
-            let last = tree::end_tree(run, None, TERM_GRACE);
-            ctx.spawn(async move { last.await }.into_actor(self).map(|ended, process, ctx| {
+            let last = async move { tree::end_tree(&run, None, TERM_GRACE).await };
+            ctx.spawn(last.into_actor(self).map(|ended, process, ctx| {
                 if !ended.survivors.is_empty() {
                     warn!(session = %process.spec.session, survivors = ?ended.survivors, "could not end all that the agent started");
                 }
@@ -423,8 +421,9 @@ impl AgentProcess {
     }
 
     fn end_tree(&self, ctx: &mut Context<Self>) {
-        let ending = tree::end_tree(self.run(), self.identity, TERM_GRACE);
-        ctx.spawn(async move { ending.await }.into_actor(self).map(|_, _, _| ()));
+        let (run, identity) = (self.run(), self.identity);
+        let ending = async move { tree::end_tree(&run, identity, TERM_GRACE).await };
+        ctx.spawn(ending.into_actor(self).map(|_, _, _| ()));
     }
 }
 
@@ -601,9 +600,10 @@ impl Handler<SpoolBroken> for AgentProcess {
     type Result = ();
 
     fn handle(&mut self, SpoolBroken { message }: SpoolBroken, ctx: &mut Self::Context) {
-        let ending = tree::end_tree(self.run(), self.identity, TERM_GRACE);
+        let (run, identity) = (self.run(), self.identity);
+        let ending = async move { tree::end_tree(&run, identity, TERM_GRACE).await };
         let text = format!("what the agent said can no longer be read ({message}), so it was ended");
-        ctx.spawn(async move { ending.await }.into_actor(self).map(move |_, process, ctx| {
+        ctx.spawn(ending.into_actor(self).map(move |_, process, ctx| {
             let end = ProgramEnd { hint: Some(EndCause::Crash), ..ProgramEnd::default() };
             process.report_end(end, Some(text), ctx);
         }));
@@ -646,10 +646,10 @@ impl Handler<StopAgent> for AgentProcess {
         let run = self.run();
         let stop = async move {
             let deadline = Instant::now() + END_GRACE;
-            while super::program::is_alive(identity) && Instant::now() < deadline {
+            while super::processes::is_alive(identity) && Instant::now() < deadline {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            tree::end_tree(run, Some(identity), TERM_GRACE).await
+            tree::end_tree(&run, Some(identity), TERM_GRACE).await
         };
         ctx.spawn(stop.into_actor(self).map(|_, _, _| ()));
     }
@@ -660,7 +660,8 @@ impl Handler<EndStragglers> for AgentProcess {
 
     fn handle(&mut self, _: EndStragglers, ctx: &mut Self::Context) {
         let (Some(identity), Some(since)) = (self.identity, self.turn_began) else { return };
-        let sweep = tree::end_stragglers(self.run(), identity, since, TERM_GRACE);
-        ctx.spawn(async move { sweep.await }.into_actor(self).map(|_, _, _| ()));
+        let run = self.run();
+        let sweep = async move { stragglers::end_stragglers(&run, identity, since, TERM_GRACE).await };
+        ctx.spawn(sweep.into_actor(self).map(|_, _, _| ()));
     }
 }

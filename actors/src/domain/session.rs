@@ -89,6 +89,9 @@ pub struct SessionRecord {
     /// Set while the agent must not be started by itself.
     #[serde(default)]
     pub hold: Option<Hold>,
+    /// The protocol's state at the end of the agent's last life, for the next one to go on from.
+    #[serde(default)]
+    pub protocol_state: Value,
     /// The model that the last `header` event named.
     #[serde(default)]
     pub header_model: Option<String>,

@@ -239,7 +239,8 @@ impl Book {
     /// An answer was handed to the agent.
     pub fn delivered(&mut self, id: &ApprovalId, now: Stamp) -> Change {
         let mut change = Change::default();
-        let found = self.approvals.iter_mut().find(|approval| approval.id == *id && approval.awaits_delivery());
+        let found =
+            self.approvals.iter_mut().find(|approval| approval.id == *id && approval.awaits_delivery());
         if let Some(approval) = found {
             approval.delivered_at = Some(now);
             change.event(EventType::PermissionDelivered, ids_of(approval));
@@ -270,8 +271,7 @@ impl Book {
             return Err(GateError::NoGrant(grant.clone()));
         }
         let mut change = Change::default();
-        change
-            .event(EventType::GrantEnded, json!({ "grant_id": grant, "reason": "revoked", "by": by }));
+        change.event(EventType::GrantEnded, json!({ "grant_id": grant, "reason": "revoked", "by": by }));
         change.writes.push(Write::GrantEnd(grant.clone()));
         Ok(change)
     }

@@ -116,9 +116,9 @@ impl Gate {
     }
 
     /// Records a change of the gate's own, then hands out the answers in it.
-    fn record(&self, change: Change) -> impl Future<Output = Result<(), LogError>> + 'static {
+    fn record(&self, change: Change) -> impl Future<Output = Result<(), LogError>> + use<> {
         let deliver = self.deps.deliver.clone();
-        let append = self.deps.log.addr().send(Append {
+        let append = self.deps.log.addr.send(Append {
             session: self.deps.session.clone(),
             drafts: change.drafts,
             writes: change.writes,
@@ -232,7 +232,7 @@ impl Handler<AnswerApproval> for Gate {
             (Err(GateError::NotFound(name)), ApprovalRef::Id(id)) => {
                 let (log, session) = (self.deps.log.clone(), self.deps.session.clone());
                 let look_up = async move {
-                    match log.addr().send(FindApproval(id)).await.unwrap_or(Err(LogError::Closed))? {
+                    match log.addr.send(FindApproval(id)).await.unwrap_or(Err(LogError::Closed))? {
                         Some(old) if old.session_id == session => book::same_or_refused(old, &answer),
                         _ => Err(GateError::NotFound(name)),
                     }

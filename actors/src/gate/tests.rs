@@ -9,7 +9,6 @@ use crate::domain::event::EventType;
 use crate::domain::ids::{RunId, SessionId};
 use crate::domain::time::Stamp;
 
-
 fn person() -> Actor {
     Actor::Person { surface: "cli".into(), name: None }
 }
@@ -38,7 +37,8 @@ fn ask(request: &str, command: &str) -> Ask {
 }
 
 fn question(request: &str) -> Ask {
-    let options = ["red", "blue"].map(|label| QuestionOption { label: label.into(), description: String::new() });
+    let options =
+        ["red", "blue"].map(|label| QuestionOption { label: label.into(), description: String::new() });
     Ask {
         kind: ApprovalKind::Question,
         tool_name: "AskUserQuestion".into(),
@@ -142,7 +142,8 @@ fn allowing_a_tool_covers_what_is_open_and_what_comes_but_not_other_tools() {
     assert_eq!(change.deliver.len(), 2, "the one that was open is answered with it");
     let next = book.asked(ask("r3", "rm"), Vec::new(), from("run"), at(2));
     assert_eq!(kinds(&next), [EventType::PermissionResolved]);
-    let other = book.asked(Ask { tool_name: "Write".into(), ..ask("r4", "") }, Vec::new(), from("run"), at(2));
+    let other =
+        book.asked(Ask { tool_name: "Write".into(), ..ask("r4", "") }, Vec::new(), from("run"), at(2));
     assert_eq!(kinds(&other), [EventType::PermissionRequest]);
 }
 
@@ -151,8 +152,14 @@ fn allow_all_ends_after_thirty_minutes_and_can_be_revoked_before() {
     let mut book = book(None);
     let first = book.asked(ask("r1", "ls"), Vec::new(), from("run"), at(0));
     book.answer(&id_in(&first), allow(Scope::All30m), person(), at(0)).expect("open");
-    assert_eq!(kinds(&book.asked(ask("r2", "a"), Vec::new(), from("run"), at(1799))), [EventType::PermissionResolved]);
-    assert_eq!(kinds(&book.asked(ask("r3", "b"), Vec::new(), from("run"), at(1800))), [EventType::PermissionRequest]);
+    assert_eq!(
+        kinds(&book.asked(ask("r2", "a"), Vec::new(), from("run"), at(1799))),
+        [EventType::PermissionResolved]
+    );
+    assert_eq!(
+        kinds(&book.asked(ask("r3", "b"), Vec::new(), from("run"), at(1800))),
+        [EventType::PermissionRequest]
+    );
     assert_eq!(kinds(&book.expire(None, at(1800))), [EventType::GrantEnded]);
     assert!(book.grants(at(1800)).is_empty());
 
@@ -160,7 +167,10 @@ fn allow_all_ends_after_thirty_minutes_and_can_be_revoked_before() {
     book.answer(&id_in(&again), allow(Scope::All30m), person(), at(2000)).expect("open");
     let grant = book.grants(at(2001)).pop().expect("a grant");
     book.revoke(&grant.id, person()).expect("known");
-    assert_eq!(kinds(&book.asked(ask("r5", "d"), Vec::new(), from("run"), at(2001))), [EventType::PermissionRequest]);
+    assert_eq!(
+        kinds(&book.asked(ask("r5", "d"), Vec::new(), from("run"), at(2001))),
+        [EventType::PermissionRequest]
+    );
     assert!(matches!(book.revoke(&grant.id, person()), Err(GateError::NoGrant(_))));
 }
 
@@ -174,7 +184,9 @@ fn a_question_takes_choices_that_fit_and_nothing_else() {
         answers: Some(
             answers
                 .iter()
-                .map(|(question, given)| ((*question).to_owned(), given.iter().map(|one| (*one).to_owned()).collect()))
+                .map(|(question, given)| {
+                    ((*question).to_owned(), given.iter().map(|one| (*one).to_owned()).collect())
+                })
                 .collect(),
         ),
         message: None,
@@ -190,7 +202,8 @@ fn a_question_takes_choices_that_fit_and_nothing_else() {
         let refused = book.answer(&id, wrong.clone(), person(), at(1));
         assert!(matches!(refused, Err(GateError::Invalid(_))), "{wrong:?}");
     }
-    let (approval, _) = book.answer(&id, with(&[("Which?", &["a word of my own"])]), person(), at(2)).expect("fits");
+    let (approval, _) =
+        book.answer(&id, with(&[("Which?", &["a word of my own"])]), person(), at(2)).expect("fits");
     assert_eq!(approval.state, ApprovalState::Allowed);
 }
 
@@ -266,9 +279,15 @@ fn a_directory_is_allowed_only_for_edits_of_known_files_and_never_the_root() {
     let mut book = book(None);
     let edit = |request: &str| Ask { is_edit: true, tool_name: "Write".into(), ..ask(request, "") };
     let bash = id_in(&book.asked(ask("r1", "ls"), Vec::new(), from("run"), at(0)));
-    assert!(matches!(book.answer(&bash, allow(Scope::Directory), person(), at(1)), Err(GateError::Invalid(_))));
+    assert!(matches!(
+        book.answer(&bash, allow(Scope::Directory), person(), at(1)),
+        Err(GateError::Invalid(_))
+    ));
     let root = id_in(&book.asked(edit("r2"), vec!["/file".into()], from("run"), at(0)));
-    assert!(matches!(book.answer(&root, allow(Scope::Directory), person(), at(1)), Err(GateError::Invalid(_))));
+    assert!(matches!(
+        book.answer(&root, allow(Scope::Directory), person(), at(1)),
+        Err(GateError::Invalid(_))
+    ));
     let inside = id_in(&book.asked(edit("r3"), vec!["/p/src/a".into()], from("run"), at(0)));
     book.answer(&inside, allow(Scope::Directory), person(), at(1)).expect("a file below a directory");
     let next = book.asked(edit("r4"), vec!["/p/src/deep/b".into()], from("run"), at(2));

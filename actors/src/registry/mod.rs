@@ -185,8 +185,10 @@ impl Registry {
         cell.down = Some(words);
         let session = session.clone();
         ctx.run_later(delay, move |registry, ctx| {
-            let wanted =
-                registry.cells.get(&session).is_some_and(|cell| cell.generation == generation && !cell.ending);
+            let wanted = registry
+                .cells
+                .get(&session)
+                .is_some_and(|cell| cell.generation == generation && !cell.ending);
             if wanted && !registry.closed {
                 registry.replaced.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 registry.build(session, ctx);
@@ -276,7 +278,7 @@ impl Handler<GetCell> for Registry {
             }
             _ => {}
         }
-        if self.log.read_model().session(&session).is_none() {
+        if self.log.read_model.session(&session).is_none() {
             return refuse(SessionError::NotFound);
         }
         self.build(session.clone(), ctx);

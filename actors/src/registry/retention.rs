@@ -25,7 +25,7 @@ impl Registry {
         let Some(keep) = self.retention else { return };
         ctx.run_interval(TICK, move |registry, ctx| {
             let now = Stamp::now();
-            let sessions = registry.log.read_model().sessions();
+            let sessions = registry.log.read_model.sessions();
             for session in sessions.into_iter().filter(|session| is_over(session, keep, now)) {
                 info!(session = %session.id, "deleting an old session");
                 let deleted = ctx.address().send(DeleteCell { session: session.id.clone(), force: false });

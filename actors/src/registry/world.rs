@@ -122,7 +122,7 @@ impl World {
 
     /// What is published.
     pub fn read_model(&self) -> &ReadModel {
-        self.log.read_model()
+        &self.log.read_model
     }
 
     /// How often a session's actors were replaced after a death, since the start.
@@ -179,6 +179,7 @@ impl World {
             restart_policy: new.restart_policy.unwrap_or(self.settings.session.restart_policy),
             usage: Usage::default(),
             hold: None,
+            protocol_state: serde_json::Value::Null,
             header_model: None,
             external,
             turn_running: false,
@@ -226,11 +227,7 @@ impl World {
     }
 
     /// See [`GiveInput`].
-    pub async fn input(
-        &self,
-        session: &SessionId,
-        input: GiveInput,
-    ) -> Result<InputAccepted, SessionError> {
+    pub async fn input(&self, session: &SessionId, input: GiveInput) -> Result<InputAccepted, SessionError> {
         self.log.accepts_work()?;
         self.to_session(session, input).await?
     }
@@ -332,7 +329,7 @@ impl World {
         self.read_model().session(session).map(|_| ()).ok_or(SessionError::NotFound)
     }
 
-    async fn cell(&self, session: &SessionId) -> Result<CellAddr, SessionError> {
+    pub(super) async fn cell(&self, session: &SessionId) -> Result<CellAddr, SessionError> {
         if let Some(cell) = self.directory.find(session) {
             return Ok(cell);
         }

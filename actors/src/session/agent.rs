@@ -41,7 +41,7 @@ impl Session {
             pid: None,
             started: None,
             offset: 0,
-            protocol_state: serde_json::Value::Null,
+            protocol_state: std::mem::take(&mut self.record.protocol_state),
             agent_session: self.record.conversation.clone(),
             resumed,
             ready: false,
@@ -174,9 +174,11 @@ impl Handler<AgentSpawned> for Session {
         let mut writes = Vec::new();
         self.put_run(&mut writes);
         let committed = self.commit(drafts, writes, Class::Essential);
-        Box::pin(committed.into_actor(self).map(|result, session, ctx| {
-            result.map(|_| ()).map_err(|error| session.give_up(&error, ctx))
-        }))
+        Box::pin(
+            committed
+                .into_actor(self)
+                .map(|result, session, ctx| result.map(|_| ()).map_err(|error| session.give_up(&error, ctx))),
+        )
     }
 }
 

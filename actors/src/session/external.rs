@@ -99,7 +99,7 @@ impl Session {
         drafts: Vec<EventDraft>,
         changed: bool,
         change: Change,
-    ) -> impl Future<Output = Result<Committed, LogError>> + 'static {
+    ) -> impl Future<Output = Result<Committed, LogError>> + use<> {
         let (mut drafts, mut writes) = (drafts, Vec::new());
         Self::absorb(change, &mut drafts, &mut writes);
         let now = Stamp::now();

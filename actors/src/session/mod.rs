@@ -14,8 +14,6 @@ mod naming;
 mod person;
 mod reduce;
 mod restarting;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -171,7 +169,7 @@ impl Session {
         drafts: Vec<EventDraft>,
         mut writes: Vec<Write>,
         class: Class,
-    ) -> impl Future<Output = Result<Committed, LogError>> + 'static {
+    ) -> impl Future<Output = Result<Committed, LogError>> + use<> {
         let now = Stamp::now();
         self.record.session.last_activity_at = now;
         self.recorded_activity = now.unix();
@@ -184,9 +182,9 @@ impl Session {
         drafts: Vec<EventDraft>,
         writes: Vec<Write>,
         class: Class,
-    ) -> impl Future<Output = Result<Committed, LogError>> + 'static {
+    ) -> impl Future<Output = Result<Committed, LogError>> + use<> {
         let append = Append { session: self.id().clone(), drafts, writes, class };
-        let sent = self.deps.log.addr().send(append);
+        let sent = self.deps.log.addr.send(append);
         async move { sent.await.unwrap_or(Err(LogError::Closed)) }
     }
 
@@ -236,7 +234,7 @@ impl Session {
 
     /// The session with what only the read model knows.
     fn published(&self, mut view: SessionView) -> SessionView {
-        let entry = self.deps.log.read_model().session(&view.id);
+        let entry = self.deps.log.read_model.session(&view.id);
         view.has_pending_permission = entry.is_some_and(|entry| entry.pending > 0);
         view
     }
@@ -359,7 +357,7 @@ impl Session {
         self.idle_timer = Some(ctx.run_later(idle_exit, |session, ctx| {
             session.idle_timer = None;
             let pending =
-                session.deps.log.read_model().session(session.id()).is_some_and(|entry| entry.pending > 0);
+                session.deps.log.read_model.session(session.id()).is_some_and(|entry| entry.pending > 0);
             if pending || session.record.turn_running || !session.inputs.is_empty() {
                 return session.start_idle_timer(ctx);
             }
@@ -392,9 +390,8 @@ impl Session {
             }
             let settings = &session.deps.settings;
             let pending =
-                session.deps.log.read_model().session(session.id()).is_some_and(|entry| entry.pending > 0);
-            let silent =
-                settings.turn_idle.filter(|limit| !pending && session.last_news.elapsed() >= *limit);
+                session.deps.log.read_model.session(session.id()).is_some_and(|entry| entry.pending > 0);
+            let silent = settings.turn_idle.filter(|limit| !pending && session.last_news.elapsed() >= *limit);
             let long = settings
                 .turn_limit
                 .filter(|limit| session.turn_started.is_some_and(|since| since.elapsed() >= *limit));
@@ -455,5 +452,28 @@ impl Handler<Close> for Session {
             }
             Ok(())
         }))
+    }
+}
+
+/// Ways to die, for tests of supervision.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub enum StopForTest {
+    /// By a bug.
+    Panic,
+    /// By itself.
+    Stop,
+}
+
+#[cfg(test)]
+impl Handler<StopForTest> for Session {
+    type Result = ();
+
+    fn handle(&mut self, how: StopForTest, ctx: &mut Self::Context) {
+        match how {
+            StopForTest::Panic => panic!("asked for by a test"),
+            StopForTest::Stop => ctx.stop(),
+        }
     }
 }

@@ -77,12 +77,7 @@ impl Session {
         self.record.session.exit_code = None;
     }
 
-    fn set_mode(
-        &mut self,
-        approval_mode: Option<u8>,
-        by: &By,
-        drafts: &mut Vec<EventDraft>,
-    ) -> bool {
+    fn set_mode(&mut self, approval_mode: Option<u8>, by: &By, drafts: &mut Vec<EventDraft>) -> bool {
         if self.record.session.approval_mode == approval_mode {
             return false;
         }
@@ -95,7 +90,12 @@ impl Session {
     }
 
     /// Stops the running turn, from RUNNING. Answers the batch that records it.
-    fn begin_interrupt(&mut self, by: &By, why: Option<String>, ctx: &mut Context<Self>) -> (Vec<EventDraft>, Vec<Write>) {
+    fn begin_interrupt(
+        &mut self,
+        by: &By,
+        why: Option<String>,
+        ctx: &mut Context<Self>,
+    ) -> (Vec<EventDraft>, Vec<Write>) {
         let (mut drafts, mut writes) = (Vec::new(), Vec::new());
         if let Some(why) = why {
             drafts.push(EventDraft::new(
@@ -257,19 +257,13 @@ impl Handler<GiveInput> for Session {
         self.revive();
         let (mut drafts, mut writes) = (Vec::new(), Vec::new());
         self.enter(SessionState::Running, &mut drafts);
-        self.accept_input(
-            input.text,
-            input.images,
-            id.clone(),
-            &input.by,
-            queued,
-            &mut drafts,
-            &mut writes,
-        );
+        self.accept_input(input.text, input.images, id.clone(), &input.by, queued, &mut drafts, &mut writes);
         let answer = self.answer(drafts, writes, Class::Work, |session, ctx| session.pump(ctx));
-        Box::pin(answer.map(move |result, _, _| {
-            result.map(|session| InputAccepted { session, input_id: id, queued })
-        }))
+        Box::pin(
+            answer.map(move |result, _, _| {
+                result.map(|session| InputAccepted { session, input_id: id, queued })
+            }),
+        )
     }
 }
 
@@ -353,8 +347,7 @@ impl Handler<WithdrawInput> for Session {
             return Box::pin(fut::err(SessionError::InputNotQueued(input)));
         };
         self.inputs.remove(index);
-        let drafts =
-            vec![EventDraft::new(EventType::InputWithdrawn, json!({ "input_id": input, "by": by }))];
+        let drafts = vec![EventDraft::new(EventType::InputWithdrawn, json!({ "input_id": input, "by": by }))];
         let writes = vec![Write::InputEnd(input)];
         let answer = self.answer(drafts, writes, Class::Essential, |_, _| {});
         Box::pin(answer.map(|result, _, _| result.map(|_| ())))

@@ -304,17 +304,23 @@ impl Session {
         self.enter(SessionState::Error, &mut out.drafts);
         out.event(EventType::Error, json!({ "code": "AGENT_ERROR", "message": message }));
         if let Some(cause) = end.cause {
-            self.hold(cause, message, &mut out.drafts);
+            self.hold(cause, message, end.resets_at, &mut out.drafts);
         }
     }
 
     /// The agent is not started again by itself before a person acts.
-    pub(super) fn hold(&mut self, cause: EndCause, message: String, drafts: &mut Vec<EventDraft>) {
+    pub(super) fn hold(
+        &mut self,
+        cause: EndCause,
+        message: String,
+        until: Option<Stamp>,
+        drafts: &mut Vec<EventDraft>,
+    ) {
         drafts.push(EventDraft::new(
             EventType::AgentHeld,
-            json!({ "cause": cause, "message": message, "until": null }),
+            json!({ "cause": cause, "message": message, "until": until }),
         ));
-        self.record.hold = Some(Hold { cause, message, until: None });
+        self.record.hold = Some(Hold { cause, message, until });
     }
 }
 

@@ -56,7 +56,7 @@ impl Session {
             EventType::Error,
             json!({ "code": "AGENT_UNAVAILABLE", "message": message }),
         ));
-        self.hold(cause, message, &mut drafts);
+        self.hold(cause, message, None, &mut drafts);
         self.commit_then(drafts, Vec::new(), ctx, |_, _| {});
     }
 
@@ -102,7 +102,7 @@ impl Session {
                     EventType::Error,
                     json!({ "code": "RUNNER_EXIT", "message": words }),
                 ));
-                self.hold(cause, words, drafts);
+                self.hold(cause, words, None, drafts);
                 Next::Rest
             }
         }
@@ -146,7 +146,7 @@ impl Session {
                     EventType::Error,
                     json!({ "code": "AGENT_HELD", "message": text }),
                 ));
-                self.hold(cause, text, drafts);
+                self.hold(cause, text, None, drafts);
                 Next::Rest
             }
             RestartVerdict::Restart { attempt, delay_ms } => {
@@ -164,14 +164,9 @@ impl Session {
 
     /// What the agent is told when it is back: what it had not begun is sent again under its id; what it was
     /// working on it is told to go on with, or not, as the policy says.
-    fn plan_return(
-        &mut self,
-        policy: RestartPolicy,
-        drafts: &mut Vec<EventDraft>,
-        writes: &mut Vec<Write>,
-    ) {
-        let was_working = self.record.turn_running
-            || self.inputs.iter().any(|input| input.state == InputState::Working);
+    fn plan_return(&mut self, policy: RestartPolicy, drafts: &mut Vec<EventDraft>, writes: &mut Vec<Write>) {
+        let was_working =
+            self.record.turn_running || self.inputs.iter().any(|input| input.state == InputState::Working);
         self.record.turn_running = false;
         for input in self.inputs.extract_if(.., |input| input.state == InputState::Working) {
             writes.push(Write::InputEnd(input.id));
@@ -206,7 +201,8 @@ impl Session {
 
     /// Ends the turn in the record, if one runs, and forgets what was with the agent.
     fn end_turn(&mut self, words: &str, drafts: &mut Vec<EventDraft>, writes: &mut Vec<Write>) {
-        for input in self.inputs.extract_if(.., |input| input.state != InputState::Queued || input.synthetic) {
+        for input in self.inputs.extract_if(.., |input| input.state != InputState::Queued || input.synthetic)
+        {
             writes.push(Write::InputEnd(input.id));
         }
         self.record.continuing = false;
@@ -242,7 +238,9 @@ fn describe(cause: EndCause, end: &ProgramEnd) -> String {
         EndCause::Crash => format!("the agent ended unexpectedly ({how}){last}"),
         EndCause::OutOfMemory => format!("the agent was killed for want of memory ({how})"),
         EndCause::Authentication => {
-            format!("the agent is not signed in: sign in (`claude` then `/login`, or set ANTHROPIC_API_KEY), then send an input{last}")
+            format!(
+                "the agent is not signed in: sign in (`claude` then `/login`, or set ANTHROPIC_API_KEY), then send an input{last}"
+            )
         }
         EndCause::UsageLimit => format!("the account's usage limit is reached{last}"),
         EndCause::BadConfiguration => format!("the agent refused its settings ({how}){last}"),
@@ -271,7 +269,8 @@ impl Handler<AgentEnded> for Session {
             end.asked_for = run.stopping;
             end.in_turn = session.record.turn_running;
             let next = session.after_end(&end, msg.message, &mut drafts, &mut writes);
-            session.run = None;
+            session.record.protocol_state =
+                session.run.take().map_or(serde_json::Value::Null, |run| run.protocol_state);
             session.process = None;
             session.ready = false;
             session.in_delivery.clear();
