@@ -6,4 +6,5 @@
 
 pub mod agent;
 pub mod domain;
+pub mod fault;
 pub mod log;
