@@ -113,6 +113,15 @@ impl Surroundings {
     }
 }
 
+/// [`find_in`] the surroundings of this process.
+///
+/// # Errors
+///
+/// As there.
+pub fn find(named: Option<&Path>) -> Result<Found, DiscoverError> {
+    find_in(named, &Surroundings::of_process())
+}
+
 /// Finds the program and asks it for its version. `named` is what the configuration says: a path, or a
 /// name to look for in `PATH`; then it is that one or none. Else the first that is new enough of `PATH`
 /// and the places where installers put it. Blocks for as long as `--version` takes.
@@ -120,7 +129,7 @@ impl Surroundings {
 /// # Errors
 ///
 /// When there is none, or none that is new enough and works: then of the first that was found.
-pub fn discover(named: Option<&Path>, around: &Surroundings) -> Result<Found, DiscoverError> {
+pub fn find_in(named: Option<&Path>, around: &Surroundings) -> Result<Found, DiscoverError> {
     let (candidates, looked_in) = candidates(named, around);
     let mut first_error = None;
     for path in candidates {

@@ -20,7 +20,7 @@ fn the_first_in_the_path_that_is_new_enough_is_taken() {
     let home = tempfile::tempdir().expect("a folder");
     program(&home.path().join("path/claude"), "echo '2.1.330 (Claude Code)'");
     program(&home.path().join(".bun/bin/claude"), "echo '9.9.9 (Claude Code)'");
-    let found = discover(None, &around(home.path())).expect("it is found");
+    let found = find_in(None, &around(home.path())).expect("it is found");
     assert_eq!(found.path, home.path().join("path/claude"));
     assert_eq!((found.version, found.notice), (VERIFIED, None));
 }
@@ -33,7 +33,7 @@ fn a_better_one_elsewhere_is_taken_in_place_of_one_that_is_too_old_or_broken() {
         let newer = home.path().join(".nvm/versions/node/v20.1.0/bin/claude");
         program(&newer, "echo '2.2.0 (Claude Code)'");
         program(&home.path().join(".nvm/versions/node/v9.1.0/bin/claude"), "echo '2.0.9 (Claude Code)'");
-        let found = discover(None, &around(home.path())).expect("it is found");
+        let found = find_in(None, &around(home.path())).expect("it is found");
         assert_eq!(found.path, newer, "{script}");
         assert!(found.notice.is_some_and(|notice| notice.contains("newer")));
     }
@@ -45,10 +45,10 @@ fn what_is_named_is_taken_or_nothing() {
     program(&home.path().join("path/claude"), "echo '2.1.330 (Claude Code)'");
     program(&home.path().join("path/claude-dev"), "echo '2.0.1 (Claude Code)'");
     let around = around(home.path());
-    let found = discover(Some(Path::new("claude-dev")), &around).expect("it is in the path");
+    let found = find_in(Some(Path::new("claude-dev")), &around).expect("it is in the path");
     assert!(found.notice.is_some_and(|notice| notice.contains("older")));
     let missing = home.path().join("no/claude");
-    let error = discover(Some(&missing), &around).expect_err("it is not there");
+    let error = find_in(Some(&missing), &around).expect_err("it is not there");
     assert_eq!(error, DiscoverError::NotFound { looked_in: vec![missing] });
 }
 
@@ -57,14 +57,14 @@ fn an_old_or_broken_program_is_named_with_what_to_do() {
     let home = tempfile::tempdir().expect("a folder");
     let path = home.path().join("own/claude");
     program(&path, "echo '1.0.128 (Claude Code)'");
-    let error = discover(Some(&path), &around(home.path())).expect_err("it is too old");
+    let error = find_in(Some(&path), &around(home.path())).expect_err("it is too old");
     assert_eq!(
         error,
         DiscoverError::TooOld { found: Version::new(1, 0, 128), path: path.clone(), needed: MINIMUM }
     );
     assert!(error.to_string().contains("claude update"), "{error}");
     program(&path, "exit 3");
-    let error = discover(Some(&path), &around(home.path())).expect_err("it does not work");
+    let error = find_in(Some(&path), &around(home.path())).expect_err("it does not work");
     assert!(
         matches!(&error, DiscoverError::Unusable { problem, .. } if problem.contains("exit status: 3")),
         "{error}"
@@ -76,7 +76,7 @@ fn npm_tells_where_it_installs() {
     let home = tempfile::tempdir().expect("a folder");
     std::fs::write(home.path().join(".npmrc"), "x=1\nprefix = ${HOME}/nodes\n").expect("it can be written");
     program(&home.path().join("nodes/bin/claude"), "echo '2.1.330'");
-    let found = discover(None, &around(home.path())).expect("it is found");
+    let found = find_in(None, &around(home.path())).expect("it is found");
     assert_eq!(found.path, home.path().join("nodes/bin/claude"));
 }
 
