@@ -64,10 +64,7 @@ fn find(spec: &ProcessSpec, settings: &AgentSettings, identity: Identity) -> Res
     let spool = Spool::open(&spool_folder(settings, spec)).map_err(lost)?;
     let reader = spool.reader(spec.run.offset).map_err(lost)?;
     let program = Program::adopt(identity);
-    let writer = match &program {
-        Some(_) => Some(spool.writer()),
-        None => None,
-    };
+    let writer = program.as_ref().map(|_| spool.writer());
     Ok(Up { spool, program, identity, reader, writer, version: None, notice: None })
 }
 
@@ -77,12 +74,10 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
         tree::end_tree(&spec.run.run, None, std::time::Duration::ZERO).await;
     }
     let named = settings.claude_program.clone();
-    let found = tokio::task::spawn_blocking(move || {
-        discover::discover(named.as_deref(), &discover::Surroundings::of_process())
-    })
-    .await
-    .map_err(|error| BringUpError::crash("looking for the agent program failed", error))?
-    .map_err(|error| BringUpError { cause: EndCause::NotFound, message: error.to_string() })?;
+    let found = tokio::task::spawn_blocking(move || discover::find(named.as_deref()))
+        .await
+        .map_err(|error| BringUpError::crash("looking for the agent program failed", error))?
+        .map_err(|error| BringUpError { cause: EndCause::NotFound, message: error.to_string() })?;
     let protocol = protocols::restore(&spec.run.protocol, &serde_json::Value::Null)
         .map_err(|error| BringUpError::crash("the agent's protocol is unknown", error))?;
     let launch = protocol.launch(&LaunchSpec {

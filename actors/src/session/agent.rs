@@ -129,7 +129,7 @@ impl Session {
         if reduced.replace {
             return self.stop_program(ctx);
         }
-        if reduced.became_ready || reduced.turn_ended.is_some() {
+        if reduced.became_ready || reduced.input_done || reduced.turn_ended.is_some() {
             self.pump(ctx);
             self.rest_if_nothing_to_do(ctx);
         }
