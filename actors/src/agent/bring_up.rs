@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::claude::discover;
 use super::process::{AgentSettings, ProcessSpec};
 use super::processes::Identity;
 use super::program::{Program, SpawnError};
@@ -73,8 +72,8 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
         // A crash came between the start of a program and its record: it was never spoken to.
         tree::end_tree(&spec.run.run, None, std::time::Duration::ZERO).await;
     }
-    let named = settings.claude_program.clone();
-    let found = tokio::task::spawn_blocking(move || discover::find(named.as_deref()))
+    let programs = settings.programs.clone();
+    let found = tokio::task::spawn_blocking(move || programs.claude())
         .await
         .map_err(|error| BringUpError::crash("looking for the agent program failed", error))?
         .map_err(|error| BringUpError { cause: EndCause::NotFound, message: error.to_string() })?;

@@ -137,6 +137,12 @@ impl Session {
             return self.pump(ctx);
         }
         let grace = if self.record.external { EXTERNAL_INTERRUPT_GRACE } else { INTERRUPT_GRACE };
+        let with_agent = self.inputs.iter().filter(|input| input.state != InputState::Queued);
+        let given: Vec<InputId> = with_agent.map(|input| input.id.clone()).collect();
+        for input in given {
+            // One that it has not begun would otherwise begin right after the interrupt.
+            self.tell(AgentCommand::CancelInput(input), false, ctx, |_, _| {});
+        }
         self.tell(AgentCommand::Interrupt, false, ctx, |_, _| {});
         if let Some(timer) = self.interrupt_timer.take() {
             ctx.cancel_future(timer);
