@@ -68,7 +68,7 @@ async fn an_answer_that_was_given_but_not_delivered_goes_to_the_resumed_agents_s
 async fn a_question_of_an_agent_that_died_is_withdrawn() {
     let stage = Stage::with_agents().await;
     let (id, mut seen) = stage.session().await;
-    let path = format!("/api/sessions/{id}/agent");
+    let path = format!("/api/sessions/{id}/details");
     stage.api.patch(&path, json!({ "restart_policy": "never" })).await.ok();
     stage.api.start(&id, &appends("x", &stage.file("out"))).await;
     let ask = seen.asked(0).await;
@@ -82,7 +82,7 @@ async fn a_question_of_an_agent_that_died_is_withdrawn() {
 async fn with_the_policy_resume_it_waits_for_the_person() {
     let stage = Stage::with_agents().await;
     let (id, mut seen) = stage.session().await;
-    stage.api.patch(&format!("/api/sessions/{id}/agent"), json!({ "restart_policy": "resume" })).await.ok();
+    stage.api.patch(&format!("/api/sessions/{id}/details"), json!({ "restart_policy": "resume" })).await.ok();
     stage.api.start(&id, "SAY a\nHOLD gate\nSAY over").await;
     stage.model().held("gate").await;
     seen.next("agent_started", 0, 10).await;
@@ -108,7 +108,7 @@ async fn with_the_policy_resume_it_waits_for_the_person() {
 async fn with_the_policy_never_it_stays_ended_until_the_next_input() {
     let stage = Stage::with_agents().await;
     let (id, mut seen) = stage.session().await;
-    stage.api.patch(&format!("/api/sessions/{id}/agent"), json!({ "restart_policy": "never" })).await.ok();
+    stage.api.patch(&format!("/api/sessions/{id}/details"), json!({ "restart_policy": "never" })).await.ok();
     stage.api.start(&id, "SAY a\nHOLD gate\nSAY over").await;
     stage.model().held("gate").await;
     seen.next("agent_started", 0, 10).await;

@@ -92,7 +92,7 @@ fn no_body_on_any_route_makes_a_500_or_breaks_the_connection() {
             ("POST", format!("/api/sessions/{id}/permission")),
             ("PATCH", format!("/api/sessions/{id}/rename")),
             ("PATCH", format!("/api/sessions/{id}/approval-mode")),
-            ("PATCH", format!("/api/sessions/{id}/agent")),
+            ("PATCH", format!("/api/sessions/{id}/details")),
             ("POST", "/api/approvals/perm_000000000000/answer".to_owned()),
         ]
         .map(|(method, path)| (method.parse().unwrap(), path))

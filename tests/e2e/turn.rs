@@ -172,7 +172,7 @@ async fn the_model_can_be_changed_between_turns() {
     seen.idle(1, 40).await;
     let before = stage.model().requests().pop().expect("the model was asked")["model"].clone();
     let body = json!({ "model": "claude-haiku-4-5" });
-    stage.api.patch(&format!("/api/sessions/{id}/agent"), body).await.ok();
+    stage.api.patch(&format!("/api/sessions/{id}/details"), body).await.ok();
     stage.api.input(&id, "SAY two").await;
     seen.idle(2, 30).await;
     let after = stage.model().requests().pop().expect("the model was asked")["model"].clone();
