@@ -197,15 +197,23 @@ async fn several_questions_and_several_choices_are_answered_together() {
 async fn a_plan_is_shown_as_a_plan_and_no_mode_answers_it() {
     let stage = Stage::with_agents().await;
     let (id, mut seen) = stage.session().await;
-    let prompt = "TOOL ExitPlanMode {\"plan\":\"build it in steps\"}\nSAY over";
+    let prompt = "TOOL EnterPlanMode {}\nTOOL ExitPlanMode {\"plan\":\"build it in steps\"}\nECHO";
     let body = json!({ "prompt": prompt, "approval_choice": 2 });
     stage.api.post(&format!("/api/sessions/{id}/start"), body).await.ok();
     let ask = seen.asked(0).await;
     let approval = stage.api.approval(ask.text("approval_id")).await;
-    assert_eq!(approval["kind"], "plan", "{approval}");
-    assert_eq!(approval["state"], "open");
-    stage.api.allow(ask.text("approval_id")).await;
+    assert_eq!((&approval["kind"], &approval["state"]), (&json!("plan"), &json!("open")), "{approval}");
+    let answer = json!({ "decision": "deny", "message": "smaller steps" });
+    stage.api.answer(ask.text("approval_id"), answer).await.ok();
     seen.idle(1, 30).await;
+    assert!(seen.said().contains("smaller steps"), "{}", seen.said());
+
+    let after = seen.last_seq();
+    stage.api.input(&id, "TOOL ExitPlanMode {\"plan\":\"tiny steps\"}\nECHO").await;
+    let ask = seen.asked(after).await;
+    stage.api.allow(ask.text("approval_id")).await;
+    seen.idle(2, 30).await;
+    assert!(seen.said().contains("approved"), "{}", seen.said());
 }
 
 #[tokio::test]
