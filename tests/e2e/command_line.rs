@@ -203,7 +203,7 @@ async fn a_reader_that_goes_away_is_no_error() {
     for number in 0..50 {
         stage.api.create_external(&format!("number {number}")).await;
     }
-    let program = crate::harness::daemon::PROGRAM;
+    let program = crate::harness::daemon::program();
     let done = std::process::Command::new("bash")
         .args(["-o", "pipefail", "-c", &format!("{program} list | head -n 1 > /dev/null")])
         .env_clear()

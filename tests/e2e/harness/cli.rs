@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Home;
-use super::daemon::PROGRAM;
+use super::daemon::program;
 
 /// What a command said.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub async fn tether_with(home: &Home, args: &[&str], more: &[(&str, &str)]) -> S
             value => env.insert((*name).to_owned(), value.to_owned()),
         };
     }
-    let run = tokio::process::Command::new(PROGRAM)
+    let run = tokio::process::Command::new(program())
         .args(args)
         .env_clear()
         .envs(env)

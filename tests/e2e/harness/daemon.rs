@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::{Home, LOOK};
 
-/// The built program.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tether");
+/// The built program; `RIG_PROGRAM` names another one, such as a release build or an installed one.
+pub fn program() -> String {
+    std::env::var("RIG_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_tether").to_owned())
+}
 
 /// How long a daemon may take until it answers, on a machine that is busy with other tests.
 const HEALTHY_WITHIN: Duration = Duration::from_secs(30);
@@ -116,7 +118,7 @@ impl Daemon {
             .append(true)
             .open(&self.log)
             .expect("a log file in the temporary home");
-        let child = Command::new(PROGRAM)
+        let child = Command::new(program())
             .arg("start")
             .env_clear()
             .envs(self.env.iter().map(|(name, value)| (name, value)))
