@@ -227,17 +227,17 @@ async fn a_stop_leaves_the_agents_running_and_a_stop_with_agents_ends_them() {
     seen.idle(1, 30).await;
     assert_eq!(agent_pid(&seen.events), pid);
 
-    stage.api.input(&id, "SHELL sleep 4433").await;
+    stage.api.input(&id, "SHELL sleep 4433 & sleep 4434; wait").await;
     let ask = seen.asked(seen.last_seq()).await;
     stage.api.allow(ask.text("approval_id")).await;
     let mark = stage.home.mark.clone();
     eventually("the tool runs", 20, || async {
-        (!process::running("sleep 4433", &mark).is_empty()).then_some(())
+        (!process::running("sleep 443", &mark).is_empty()).then_some(())
     })
     .await;
     stage.cli(&["stop", "--agents"]).await.ok();
     assert!(stage.daemon.ended(30).await.success());
     eventually("the agent and its tool are gone", 10, || async { stage.marked().is_empty().then_some(()) })
         .await;
-    assert!(process::running("sleep 4433", &mark).is_empty());
+    assert!(process::running("sleep 443", &mark).is_empty());
 }

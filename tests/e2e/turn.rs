@@ -188,10 +188,7 @@ async fn a_failure_of_the_model_ends_the_turn_in_words_and_the_next_turn_works()
     assert_eq!(end.data["ok"], false, "{}", end.raw);
     assert!(end.text("message").contains("400"), "{}", end.raw);
     stage.api.input(&id, "SAY better now").await;
-    seen.until("the next turn speaks", 30, |events| {
-        events.iter().any(|event| event.kind == "output" && event.text("text").contains("better now"))
-    })
-    .await;
+    seen.says("better now", 30).await;
 }
 
 #[tokio::test]

@@ -18,11 +18,11 @@ pub struct Home {
     folder: tempfile::TempDir,
     /// The port for the daemon.
     pub port: u16,
-    /// The token for the daemon.
+    /// The token for the daemon; empty = none is given and it makes its own.
     pub token: String,
     /// What every process of this home carries in its environment as [`MARK`].
     pub mark: String,
-    /// More variables for the daemon and the command line.
+    /// More variables for the daemon and the command line; an empty value takes one away.
     pub extra: BTreeMap<String, String>,
 }
 
@@ -81,6 +81,7 @@ impl Home {
             env.insert("ANTHROPIC_BASE_URL".into(), format!("http://127.0.0.1:{port}"));
         }
         env.extend(self.extra.clone());
+        env.retain(|_, value| !value.is_empty());
         env
     }
 }
