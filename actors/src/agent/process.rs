@@ -40,6 +40,8 @@ const READ_BYTES: usize = 256 * 1024;
 const SILENT_BYTES: u64 = 1024 * 1024;
 /// After the program's end its output is read for so long without news (a descendant may hold the file).
 const DRAIN: Duration = Duration::from_millis(250);
+/// How often old error output is given up, so that it does not grow without bound.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
 /// How long an agent that was told to end may take before it is terminated.
 const END_GRACE: Duration = Duration::from_secs(3);
 /// How long between terminate and kill.
@@ -475,6 +477,7 @@ async fn read_loop(
     process: Addr<AgentProcess>,
 ) {
     let mut exit: Option<(Exit, Instant)> = None;
+    let mut trimmed = Instant::now();
     if program.is_none() {
         exit = Some((Exit::default(), Instant::now()));
     }
@@ -501,6 +504,12 @@ async fn read_loop(
             None => {
                 if process.send(ReadToEnd).await.is_err() {
                     return;
+                }
+                if trimmed.elapsed() >= TRIM_EVERY {
+                    trimmed = Instant::now();
+                    if let Err(error) = spool.trim_stderr() {
+                        debug!(%error, "the agent's error output was not trimmed");
+                    }
                 }
                 let Some(running) = &mut program else { return };
                 tokio::select! {
