@@ -160,6 +160,9 @@ pub enum LogError {
     /// What is stored cannot be read.
     #[error("the event store holds something unreadable: {0}")]
     Corrupt(String),
+    /// The session does not exist (any more), and the append did not make it.
+    #[error("session {0} does not exist")]
+    NoSession(SessionId),
     /// The daemon is stopping.
     #[error("the daemon is stopping")]
     Closed,

@@ -5,6 +5,35 @@
 //! Readers take sessions, open approvals and the newest frames from the read model without asking
 //! the actor; older frames come from it in chunks ([`Follower`] does both).
 
+mod disk;
+mod event_log;
+mod follower;
+mod frame;
+mod handle;
+mod keys;
+mod ledger;
+mod memory_store;
 mod messages;
+mod promise;
+mod purge;
+mod queries;
+mod read_model;
+mod schema;
+mod sled_store;
+mod store;
 
+#[cfg(test)]
+mod follow_tests;
+#[cfg(test)]
+mod sled_tests;
+#[cfg(test)]
+mod tests;
+
+pub use event_log::{EventLog, GetStoreSize};
+pub use follower::{FollowError, Follower};
+pub use handle::{Log, LogConfig, LogHandle, OpenError};
+pub use memory_store::{MemoryDisk, MemoryFault};
 pub use messages::*;
+pub use read_model::{Condition, OverviewChange, ReadModel, SessionEntry, Tail};
+pub use schema::SchemaError;
+pub use store::StoreError;

@@ -1,0 +1,138 @@
+//! The seam between the event log and its storage engine.
+//!
+//! An engine keeps ordered bytes and commits a [`Batch`] all or nothing. What the bytes mean is said by
+//! [`keys`](super::keys); a change of engine is one file beside this one.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+/// Changes that are committed together, in the order given: of two for the same key the later one counts.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    ops: Vec<(Vec<u8>, Option<Bytes>)>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// Sets a key.
+    pub fn put(&mut self, key: Vec<u8>, value: Bytes) {
+        self.bytes += key.len() + value.len();
+        self.ops.push((key, Some(value)));
+    }
+
+    /// Removes a key; nothing happens if it is not there.
+    pub fn delete(&mut self, key: Vec<u8>) {
+        self.bytes += key.len();
+        self.ops.push((key, None));
+    }
+
+    /// The changes; `None` = removed.
+    pub fn ops(&self) -> &[(Vec<u8>, Option<Bytes>)] {
+        &self.ops
+    }
+
+    /// How many changes.
+    pub fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// Bytes of all keys and values.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Forgets all changes and keeps the memory for the next ones.
+    pub fn clear(&mut self) {
+        self.ops.clear();
+        self.bytes = 0;
+    }
+
+    /// Adds the changes of another batch after these.
+    pub fn extend(&mut self, other: Batch) {
+        self.bytes += other.bytes;
+        self.ops.extend(other.ops);
+    }
+}
+
+/// Keys from `start` up to, and not with, `end`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRange {
+    /// The first key that is in it.
+    pub start: Vec<u8>,
+    /// The first key that is not.
+    pub end: Vec<u8>,
+}
+
+/// In which direction a scan goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Lowest key first.
+    Forward,
+    /// Highest key first.
+    Backward,
+}
+
+/// What a scan hands each entry to; `Break` ends the scan.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
+/// An open store. After an error of `commit` what it reads is not to be trusted: open it anew.
+pub trait EventStore: Send {
+    /// Applies the batch, all or nothing, and returns once it is on disk and synced.
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// The value of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
+
+    /// Shows the entries of a range one after the other.
+    fn scan(&self, range: &KeyRange, order: Order, visit: &mut Visit<'_>) -> Result<(), StoreError>;
+
+    /// Bytes that the store takes up on disk.
+    fn size(&self) -> Result<u64, StoreError>;
+
+    /// Removes at most `limit` entries of a range and answers how many; fewer than `limit` means that
+    /// the range is empty now. A slice at a time, so that a big range blocks no one for long.
+    fn delete_range(&mut self, range: &KeyRange, limit: usize) -> Result<usize, StoreError> {
+        let mut batch = Batch::default();
+        if limit > 0 {
+            self.scan(range, Order::Forward, &mut |key, _| {
+                batch.delete(key.to_vec());
+                go_on(batch.len() < limit)
+            })?;
+        }
+        if !batch.is_empty() {
+            self.commit(&batch)?;
+        }
+        Ok(batch.len())
+    }
+}
+
+/// Opens a store, and opens it again after it failed.
+pub trait Engine: Send {
+    /// Opens it; the caller has dropped the one opened before.
+    fn open(&self) -> Result<Box<dyn EventStore>, StoreError>;
+}
+
+/// Why an engine did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum StoreError {
+    /// The disk is full.
+    #[error("no space left on the disk ({0})")]
+    NoRoom(String),
+    /// Somebody else has it open.
+    #[error("another process has the store open")]
+    Busy,
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// What a visitor answers: whether it wants more.
+pub fn go_on(yes: bool) -> ControlFlow<()> {
+    if yes { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+}
