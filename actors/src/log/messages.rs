@@ -175,6 +175,7 @@ impl LogError {
             Self::DiskFull { .. } => "DISK_FULL",
             Self::Storage(_) | Self::Corrupt(_) => "STORAGE_ERROR",
             Self::Closed => "STOPPING",
+            Self::NoSession(_) => "NOT_FOUND",
         }
     }
 }
