@@ -1,3 +1,14 @@
 //! Agent programs: how each speaks, the spool that connects them, and the tree of their processes.
 
+mod bring_up;
+pub mod claude;
+mod process;
+pub mod processes;
+pub mod program;
 pub mod protocol;
+pub mod protocols;
+pub mod spool;
+mod stragglers;
+pub mod tree;
+
+pub use process::*;

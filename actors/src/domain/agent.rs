@@ -7,6 +7,7 @@ use super::approval::{Answer, Ask};
 use super::ids::InputId;
 use super::restart::EndCause;
 use super::session::Image;
+use super::time::Stamp;
 use super::usage::Usage;
 
 /// What the agent said, in terms that are the same for every agent.
@@ -161,6 +162,8 @@ pub struct TurnEnd {
     pub usage: Usage,
     /// A failure that must not be retried by itself: authentication or usage limit.
     pub cause: Option<EndCause>,
+    /// When a usage limit is lifted, where the agent says it.
+    pub resets_at: Option<Stamp>,
 }
 
 /// What a session tells an agent. The `String` ids come back in [`AgentEvent::Replied`].

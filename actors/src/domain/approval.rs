@@ -250,7 +250,7 @@ pub struct Approval {
     pub directory: String,
     /// A unified diff of a file change.
     pub diff: Option<String>,
-    /// The files that it would write.
+    /// The files that it would write, absolute, with links resolved.
     #[serde(default)]
     pub paths: Vec<String>,
     /// Whether it only writes files.
@@ -293,6 +293,26 @@ pub struct Approval {
 }
 
 impl Approval {
+    /// The question as the agent put it.
+    pub fn ask(&self) -> Ask {
+        Ask {
+            request: self.request.clone(),
+            kind: self.kind,
+            tool_name: self.tool_name.clone(),
+            tool_input: self.tool_input.clone(),
+            title: self.title.clone(),
+            diff: self.diff.clone(),
+            paths: self.paths.clone(),
+            is_edit: self.is_edit,
+            questions: self.questions.clone(),
+            reason: self.reason.clone(),
+            suggestions: self.suggestions.clone(),
+            tool_use_id: self.tool_use_id.clone(),
+            subagent: self.subagent.clone(),
+            can_change_input: self.can_change_input,
+        }
+    }
+
     /// Whether an answer was given that the agent has not been handed.
     pub fn awaits_delivery(&self) -> bool {
         matches!(self.state, ApprovalState::Allowed | ApprovalState::Denied | ApprovalState::Expired)

@@ -89,6 +89,30 @@ pub struct SessionRecord {
     /// Set while the agent must not be started by itself.
     #[serde(default)]
     pub hold: Option<Hold>,
+    /// The protocol's state at the end of the agent's last life, for the next one to go on from.
+    #[serde(default)]
+    pub protocol_state: Value,
+    /// The model that the last `header` event named.
+    #[serde(default)]
+    pub header_model: Option<String>,
+    /// Whether an agent of the person's own drives it by REST, so that no program is started for it.
+    #[serde(default)]
+    pub external: bool,
+    /// Whether the agent is at work on a turn.
+    #[serde(default)]
+    pub turn_running: bool,
+    /// Whether the next turn goes on with one that a crash cut off, and so keeps its number.
+    #[serde(default)]
+    pub continuing: bool,
+    /// The agent's own id of the conversation.
+    #[serde(default)]
+    pub conversation: Option<String>,
+    /// Whether the agent has begun to work in that conversation, so that it can be resumed.
+    #[serde(default)]
+    pub conversation_begun: bool,
+    /// The newest inputs' ids, oldest first, so that one that comes again is known.
+    #[serde(default)]
+    pub recent_inputs: Vec<InputId>,
     /// When the agent last crashed, oldest first, within the budget's window (Unix seconds).
     #[serde(default)]
     pub crashes: Vec<i64>,
@@ -121,15 +145,20 @@ pub enum InputState {
     Queued,
     /// To be handed over now; after a crash it is not known whether it was, and it is sent again under its id.
     Sending,
-    /// The agent has it and has not finished the turn that it began.
+    /// The agent has it and has not begun to work on it.
     Sent,
+    /// A turn works on it.
+    Working,
 }
 
 /// An input that the agent has not finished yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
-    /// Its id; ids sort in the order in which inputs were given.
+    /// Its id.
     pub id: InputId,
+    /// Inputs are sent in this order.
+    #[serde(default)]
+    pub order: u64,
     /// What to say.
     pub text: String,
     /// Pictures with it.
@@ -166,14 +195,13 @@ pub struct RunRecord {
     pub protocol_state: Value,
     /// The agent's own conversation id at that point.
     pub agent_session: Option<String>,
+    /// Whether it said that it can take a prompt.
+    #[serde(default)]
+    pub ready: bool,
     /// Whether it was started to go on with an earlier conversation.
     pub resumed: bool,
     /// When it was started.
     pub created_at: Stamp,
-    /// A line longer than a pipe takes in one piece that was being written when this was stored. Found set
-    /// after a crash, half of it may lie in the pipe, and the program must be replaced.
-    #[serde(default)]
-    pub long_write: bool,
     /// Set once somebody asked for its end, so that the end is not taken for a crash.
     #[serde(default)]
     pub stopping: bool,

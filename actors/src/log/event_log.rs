@@ -38,7 +38,7 @@ pub struct GetStoreSize;
 
 /// The event log.
 pub struct EventLog {
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
     /// How often the disk is looked at; `None` = there is none.
     look_every: Option<Duration>,
     /// How often a failed store is tried.
@@ -69,7 +69,7 @@ impl EventLog {
     }
 
     /// Sees to it that what is staged, left to remove, or broken is attended to.
-    fn follow_up(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn follow_up(&mut self, ctx: &mut Context<Self>) {
         if self.ledger.is_full() {
             self.ledger.commit();
         }

@@ -21,6 +21,7 @@ mod read_model;
 mod schema;
 mod sled_store;
 mod store;
+mod upkeep;
 
 #[cfg(test)]
 mod follow_tests;
@@ -37,3 +38,4 @@ pub use messages::*;
 pub use read_model::{Condition, OverviewChange, ReadModel, SessionEntry, Tail};
 pub use schema::SchemaError;
 pub use store::StoreError;
+pub use upkeep::{ListBusySessions, ListGrants};

@@ -203,7 +203,7 @@ fn approval_ids(store: &dyn EventStore, range: &KeyRange) -> Result<Vec<Approval
 
 type Entries = Vec<(Vec<u8>, Bytes)>;
 
-fn entries(store: &dyn EventStore, range: &KeyRange) -> Result<Entries, LogError> {
+pub(super) fn entries(store: &dyn EventStore, range: &KeyRange) -> Result<Entries, LogError> {
     let mut entries = Vec::new();
     store.scan(range, Order::Forward, &mut |key, value| {
         entries.push((key.to_vec(), Bytes::copy_from_slice(value)));
@@ -212,7 +212,7 @@ fn entries(store: &dyn EventStore, range: &KeyRange) -> Result<Entries, LogError
     Ok(entries)
 }
 
-fn all<T: DeserializeOwned>(
+pub(super) fn all<T: DeserializeOwned>(
     store: &dyn EventStore,
     what: &str,
     range: &KeyRange,
@@ -229,7 +229,7 @@ fn last_key(store: &dyn EventStore, range: &KeyRange) -> Result<Option<Vec<u8>>,
     Ok(last)
 }
 
-fn session_of(key: &[u8]) -> Result<SessionId, LogError> {
+pub(super) fn session_of(key: &[u8]) -> Result<SessionId, LogError> {
     let session = keys::split(key).map(|(session, _)| session);
     session.ok_or_else(|| unreadable("session", key, "its id is not one"))
 }

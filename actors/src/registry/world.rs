@@ -1,10 +1,24 @@
 //! The door to the supervised world for what people and programs touch.
 
-use crate::domain::approval::{Actor, Answer, Approval, Grant};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::cell::{self, CellAddr, CellSettings};
+use super::directory::Directory;
+use super::{CloseAll, DeleteCell, GetCell, Registry};
+use crate::domain::approval::{Actor as By, Answer, Approval, Grant};
 use crate::domain::ids::{GrantId, InputId, SessionId};
 use crate::domain::restart::RestartPolicy;
-use crate::domain::session::{Input, Session};
-use crate::gate::{ApprovalRef, GateError};
+use crate::domain::session::{Input, Session as SessionView, SessionRecord};
+use crate::domain::state::SessionState;
+use crate::domain::time::Stamp;
+use crate::domain::usage::Usage;
+use crate::gate::{AnswerApproval, ApprovalRef, GateError, GetGrants, RevokeGrant};
+use crate::log::{Append, Class, Log, ReadModel, Write};
 use crate::session::*;
 
 /// What a new session is to be.
@@ -13,7 +27,7 @@ pub struct NewSession {
     /// Its name; `None` = `New session`.
     pub name: Option<String>,
     /// An existing directory, absolute, links resolved; `None` = none.
-    pub directory: Option<std::path::PathBuf>,
+    pub directory: Option<PathBuf>,
     /// The agent to use; `None` = the configured default.
     pub adapter: Option<String>,
     /// The approval mode.
@@ -41,99 +55,311 @@ pub struct ExternalAgent {
     pub workspace: Option<String>,
 }
 
+/// What the world is opened with.
+#[derive(Clone)]
+pub struct WorldSettings {
+    /// For the cells.
+    pub cells: CellSettings,
+    /// Sessions that are over and older are deleted; `None` = never.
+    pub retention: Option<Duration>,
+    /// On how many threads sessions run.
+    pub threads: usize,
+}
+
 /// A handle on the supervised world. Cheap to clone; every call is answered after it is durable.
 #[derive(Clone)]
-pub struct World {}
+pub struct World {
+    log: Log,
+    directory: Directory,
+    registry: Addr<Registry>,
+    settings: CellSettings,
+    replaced: Arc<AtomicU64>,
+}
 
-#[allow(unused_variables)]
 impl World {
-    /// Make a session.
-    pub async fn create(&self, new: NewSession) -> Result<Session, SessionError> {
-        unimplemented!()
+    /// Starts the registry over an open log, on the current arbiter, and takes up what was going on. The
+    /// second value resolves when the registry has died, and then the daemon must end.
+    pub fn open(log: Log, settings: WorldSettings) -> (Self, tokio::task::JoinHandle<()>) {
+        let directory = Directory::default();
+        let replaced = Arc::new(AtomicU64::new(0));
+        let arbiters: Vec<_> = (0..settings.threads.max(1)).map(|_| Arbiter::new().handle()).collect();
+        Self::open_on(arbiters, directory, replaced, log, settings)
     }
+
+    /// As [`Self::open`], with everything on the current thread: for tests that steer time.
+    pub fn open_here(log: Log, settings: WorldSettings) -> (Self, tokio::task::JoinHandle<()>) {
+        let arbiters = vec![Arbiter::current()];
+        Self::open_on(arbiters, Directory::default(), Arc::default(), log, settings)
+    }
+
+    fn open_on(
+        arbiters: Vec<ArbiterHandle>,
+        directory: Directory,
+        replaced: Arc<AtomicU64>,
+        log: Log,
+        settings: WorldSettings,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
+        let registry = Registry {
+            log: log.clone(),
+            directory: directory.clone(),
+            settings: settings.cells.clone(),
+            arbiters,
+            cells: Default::default(),
+            closed: false,
+            replaced: replaced.clone(),
+            retention: settings.retention,
+        };
+        let context = Context::new();
+        let address = context.address();
+        let end = actix::spawn(context.into_future(registry));
+        (Self { log, directory, registry: address, settings: settings.cells, replaced }, end)
+    }
+
+    /// The log, for reading.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// What is published.
+    pub fn read_model(&self) -> &ReadModel {
+        &self.log.read_model
+    }
+
+    /// How often a session's actors were replaced after a death, since the start.
+    pub fn cells_replaced(&self) -> u64 {
+        self.replaced.load(Ordering::Relaxed)
+    }
+
+    /// How agents are started.
+    pub fn agent_settings(&self) -> &crate::agent::AgentSettings {
+        &self.settings.agent
+    }
+
+    /// Make a session.
+    pub async fn create(&self, new: NewSession) -> Result<SessionView, SessionError> {
+        self.log.accepts_work()?;
+        let now = Stamp::now();
+        let has_git = match &new.directory {
+            Some(directory) => tokio::fs::symlink_metadata(directory.join(".git")).await.is_ok(),
+            None => false,
+        };
+        let external = new.external_agent.is_some();
+        let agent = new.external_agent.unwrap_or_default();
+        let session = SessionView {
+            id: SessionId::random(),
+            state: SessionState::Created,
+            name: Some(new.name.unwrap_or_else(|| NEW_SESSION_NAME.to_owned())),
+            created_at: now,
+            started_at: None,
+            ended_at: None,
+            last_activity_at: now,
+            exit_code: None,
+            summary: None,
+            runner_header: None,
+            runner_type: None,
+            runner_session_id: None,
+            directory: new.directory.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default(),
+            directory_has_git: has_git,
+            message_count: 0,
+            has_pending_permission: false,
+            approval_mode: new.approval_mode,
+            adapter: new.adapter,
+            external_agent_name: external.then_some(agent.name),
+            external_agent_type: agent.kind,
+            external_agent_icon: agent.icon,
+            platform: new.platform,
+            platform_thread_id: None,
+            clone_url: None,
+            working_branch: None,
+        };
+        let record = SessionRecord {
+            session: session.clone(),
+            turn: 0,
+            model: new.model,
+            restart_policy: new.restart_policy.unwrap_or(self.settings.session.restart_policy),
+            usage: Usage::default(),
+            hold: None,
+            protocol_state: serde_json::Value::Null,
+            header_model: None,
+            external,
+            turn_running: false,
+            continuing: false,
+            conversation: None,
+            conversation_begun: false,
+            recent_inputs: Vec::new(),
+            crashes: Vec::new(),
+            pending_final: None,
+            external_agent_workspace: agent.workspace,
+        };
+        let append = Append {
+            session: session.id.clone(),
+            drafts: Vec::new(),
+            writes: vec![Write::Session(Box::new(record))],
+            class: Class::Work,
+        };
+        self.log.append(append).await?;
+        Ok(session)
+    }
+
     /// Delete a session with all that belongs to it.
     pub async fn delete(&self, session: &SessionId) -> Result<(), SessionError> {
-        unimplemented!()
+        self.known(session)?;
+        let delete = DeleteCell { session: session.clone(), force: false };
+        self.registry.send(delete).await.unwrap_or(Err(SessionError::Restarting))
     }
+
     /// Delete every session, running ones too (their agents are ended).
     pub async fn clear(&self) -> Result<(), SessionError> {
-        unimplemented!()
+        for session in self.read_model().sessions() {
+            let delete = DeleteCell { session: session.id, force: true };
+            match self.registry.send(delete).await.unwrap_or(Err(SessionError::Restarting)) {
+                Ok(()) | Err(SessionError::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
+
     /// See [`Start`].
-    pub async fn start(&self, session: &SessionId, start: Start) -> Result<Session, SessionError> {
-        unimplemented!()
+    pub async fn start(&self, session: &SessionId, start: Start) -> Result<SessionView, SessionError> {
+        self.log.accepts_work()?;
+        self.to_session(session, start).await?
     }
+
     /// See [`GiveInput`].
     pub async fn input(&self, session: &SessionId, input: GiveInput) -> Result<InputAccepted, SessionError> {
-        unimplemented!()
+        self.log.accepts_work()?;
+        self.to_session(session, input).await?
     }
+
     /// See [`Interrupt`].
-    pub async fn interrupt(&self, session: &SessionId, by: Actor) -> Result<Session, SessionError> {
-        unimplemented!()
+    pub async fn interrupt(&self, session: &SessionId, by: By) -> Result<SessionView, SessionError> {
+        self.to_session(session, Interrupt { by }).await?
     }
+
     /// See [`Rename`].
-    pub async fn rename(&self, session: &SessionId, name: String) -> Result<Session, SessionError> {
-        unimplemented!()
+    pub async fn rename(&self, session: &SessionId, name: String) -> Result<SessionView, SessionError> {
+        self.to_session(session, Rename { name }).await?
     }
+
     /// See [`SetApprovalMode`].
     pub async fn set_approval_mode(
         &self,
         session: &SessionId,
         approval_mode: Option<u8>,
-        by: Actor,
-    ) -> Result<Session, SessionError> {
-        unimplemented!()
+        by: By,
+    ) -> Result<SessionView, SessionError> {
+        self.to_session(session, SetApprovalMode { approval_mode, by }).await?
     }
+
     /// See [`Configure`].
     pub async fn configure(
         &self,
         session: &SessionId,
         configure: Configure,
     ) -> Result<SessionDetails, SessionError> {
-        unimplemented!()
+        self.to_session(session, configure).await?
     }
+
     /// See [`PushEvent`].
     pub async fn push(&self, session: &SessionId, event: ExternalEvent) -> Result<(), SessionError> {
-        unimplemented!()
+        self.log.accepts_work()?;
+        self.to_session(session, PushEvent(event)).await?
     }
+
     /// See [`GetQueue`].
     pub async fn queue(&self, session: &SessionId) -> Result<Vec<Input>, SessionError> {
-        unimplemented!()
+        self.to_session(session, GetQueue).await
     }
+
     /// See [`WithdrawInput`].
     pub async fn withdraw_input(
         &self,
         session: &SessionId,
         input: InputId,
-        by: Actor,
+        by: By,
     ) -> Result<(), SessionError> {
-        unimplemented!()
+        self.to_session(session, WithdrawInput { input, by }).await?
     }
+
     /// See [`GetDetails`].
     pub async fn details(&self, session: &SessionId) -> Result<SessionDetails, SessionError> {
-        unimplemented!()
+        self.to_session(session, GetDetails).await
     }
+
     /// Answer an approval of a session.
     pub async fn answer(
         &self,
         session: &SessionId,
         approval: ApprovalRef,
         answer: Answer,
-        by: Actor,
+        by: By,
     ) -> Result<Approval, GateError> {
-        unimplemented!()
+        self.to_gate(session, AnswerApproval { approval, answer, by }).await?
     }
+
     /// Grants of one session, or of all.
     pub async fn grants(&self, session: Option<&SessionId>) -> Result<Vec<Grant>, GateError> {
-        unimplemented!()
+        if let Some(session) = session {
+            return self.to_gate(session, GetGrants).await;
+        }
+        let now = Stamp::now();
+        let mut grants = self.log.list_grants().await?;
+        grants.retain(|grant| grant.expires_at.is_none_or(|end| now < end));
+        Ok(grants)
     }
+
     /// End a grant.
-    pub async fn revoke_grant(&self, grant: &GrantId, by: Actor) -> Result<(), GateError> {
-        unimplemented!()
+    pub async fn revoke_grant(&self, grant: &GrantId, by: By) -> Result<(), GateError> {
+        let all = self.log.list_grants().await?;
+        let Some(found) = all.into_iter().find(|known| known.id == *grant) else {
+            return Err(GateError::NoGrant(grant.clone()));
+        };
+        self.to_gate(&found.session_id, RevokeGrant { grant: grant.clone(), by }).await?
     }
+
     /// Stop the world: no new work, all committed. With `agents` the agent programs are ended too,
     /// otherwise they go on and are found again at the next start.
     pub async fn shutdown(&self, agents: bool) {
-        unimplemented!()
+        let _ = self.registry.send(CloseAll { agents }).await;
+        let _ = self.log.drain().await;
+    }
+
+    fn known(&self, session: &SessionId) -> Result<(), SessionError> {
+        self.read_model().session(session).map(|_| ()).ok_or(SessionError::NotFound)
+    }
+
+    pub(super) async fn cell(&self, session: &SessionId) -> Result<CellAddr, SessionError> {
+        if let Some(cell) = self.directory.find(session) {
+            return Ok(cell);
+        }
+        self.registry.send(GetCell(session.clone())).await.unwrap_or(Err(SessionError::Restarting))
+    }
+
+    async fn to_session<M>(&self, session: &SessionId, message: M) -> Result<M::Result, SessionError>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        Session: Handler<M>,
+    {
+        let cell = self.cell(session).await?;
+        cell::ask(&cell.session, message).await.ok_or(SessionError::Restarting)
+    }
+
+    async fn to_gate<M>(&self, session: &SessionId, message: M) -> Result<M::Result, GateError>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        crate::gate::Gate: Handler<M>,
+    {
+        let cell = self.cell(session).await.map_err(|error| match error {
+            SessionError::NotFound => GateError::NoSession,
+            SessionError::Log(error) => GateError::Log(error),
+            _ => GateError::Restarting,
+        })?;
+        cell::ask(&cell.gate, message).await.ok_or(GateError::Restarting)
     }
 }
+
+/// What a session is called that was given no name.
+const NEW_SESSION_NAME: &str = "New session";

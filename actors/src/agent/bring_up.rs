@@ -1,0 +1,123 @@
+//! Starting an agent program, or finding one that outlived the daemon.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::claude::discover;
+use super::process::{AgentSettings, ProcessSpec};
+use super::processes::Identity;
+use super::program::{Program, SpawnError};
+use super::protocol::LaunchSpec;
+use super::protocols;
+use super::spool::{Spool, SpoolReader, SpoolWriter};
+use super::tree;
+use crate::domain::restart::EndCause;
+
+/// A program that runs (or ran: then `program` and `writer` are `None` and only its output is left).
+pub struct Up {
+    /// Its spool.
+    pub spool: Spool,
+    /// The watch on it.
+    pub program: Option<Program>,
+    /// Its process.
+    pub identity: Identity,
+    /// What it says, from the recorded position on.
+    pub reader: SpoolReader,
+    /// What it is told.
+    pub writer: Option<SpoolWriter>,
+    /// Its version, where it was started just now.
+    pub version: Option<String>,
+    /// What the person should know.
+    pub notice: Option<String>,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+pub struct BringUpError {
+    /// What kind of end that is.
+    pub cause: EndCause,
+    /// What happened and what to do.
+    pub message: String,
+}
+
+impl BringUpError {
+    fn crash(what: &str, error: impl std::fmt::Display) -> Self {
+        Self { cause: EndCause::Crash, message: format!("{what}: {error}") }
+    }
+}
+
+/// Where a run's spool lies.
+pub fn spool_folder(settings: &AgentSettings, spec: &ProcessSpec) -> PathBuf {
+    settings.spool_root.join(spec.session.as_str()).join(spec.run.run.as_str())
+}
+
+/// Starts the program, or finds it.
+pub async fn bring_up(spec: ProcessSpec, settings: Arc<AgentSettings>) -> Result<Up, BringUpError> {
+    match (spec.run.pid, spec.run.started) {
+        (Some(pid), Some(started)) => find(&spec, &settings, Identity { pid, started }),
+        _ => start(&spec, &settings).await,
+    }
+}
+
+fn find(spec: &ProcessSpec, settings: &AgentSettings, identity: Identity) -> Result<Up, BringUpError> {
+    let lost = |error| BringUpError::crash("the agent's spool is gone, so what it said is lost", error);
+    let spool = Spool::open(&spool_folder(settings, spec)).map_err(lost)?;
+    let reader = spool.reader(spec.run.offset).map_err(lost)?;
+    let program = Program::adopt(identity);
+    let writer = match &program {
+        Some(_) => Some(spool.writer()),
+        None => None,
+    };
+    Ok(Up { spool, program, identity, reader, writer, version: None, notice: None })
+}
+
+async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, BringUpError> {
+    if spec.adopted {
+        // A crash came between the start of a program and its record: it was never spoken to.
+        tree::end_tree(&spec.run.run, None, std::time::Duration::ZERO).await;
+    }
+    let named = settings.claude_program.clone();
+    let found = tokio::task::spawn_blocking(move || {
+        discover::discover(named.as_deref(), &discover::Surroundings::of_process())
+    })
+    .await
+    .map_err(|error| BringUpError::crash("looking for the agent program failed", error))?
+    .map_err(|error| BringUpError { cause: EndCause::NotFound, message: error.to_string() })?;
+    let protocol = protocols::restore(&spec.run.protocol, &serde_json::Value::Null)
+        .map_err(|error| BringUpError::crash("the agent's protocol is unknown", error))?;
+    let launch = protocol.launch(&LaunchSpec {
+        program: found.path.clone(),
+        directory: spec.directory.clone(),
+        conversation: spec.conversation.clone(),
+        resume: spec.run.resumed,
+        model: spec.model.clone(),
+        trusted: false,
+        extra_args: settings.claude_args.clone(),
+    });
+    let folder = spool_folder(settings, spec);
+    let no_spool = |error| BringUpError::crash("the agent's spool could not be made", error);
+    // An earlier try may have left one.
+    let _ = tokio::fs::remove_dir_all(&folder).await;
+    let spool = Spool::create(&folder).map_err(no_spool)?;
+    let program = Program::spawn(&launch, &spec.directory, &spec.run.run, &spool, &settings.own_secrets)
+        .map_err(|error| BringUpError { cause: cause_of(&error), message: error.to_string() })?;
+    let reader = spool.reader(0).map_err(no_spool)?;
+    let writer = spool.writer();
+    Ok(Up {
+        identity: program.identity(),
+        program: Some(program),
+        spool,
+        reader,
+        writer: Some(writer),
+        version: Some(found.version.to_string()),
+        notice: found.notice,
+    })
+}
+
+fn cause_of(error: &SpawnError) -> EndCause {
+    match error {
+        SpawnError::NotFound { .. } | SpawnError::NotExecutable { .. } => EndCause::NotFound,
+        SpawnError::DirectoryMissing { .. } => EndCause::BadConfiguration,
+        _ => EndCause::Crash,
+    }
+}

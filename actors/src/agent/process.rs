@@ -1,0 +1,667 @@
+//! The process actor: one for each agent program that runs.
+//!
+//! It owns the spool, the protocol's state and the watch on the program; it speaks to its session only.
+//! What it read goes up as [`AgentOutput`], one message in flight: the answer means that the session
+//! has recorded it together with the read position, so no line is lost and none is read twice.
+//! Mailbox: unbounded; its senders are its own reader (which waits for each answer) and its session.
+//! When it dies the agent program lives on: the registry rebuilds the session, which adopts the program
+//! again from the log and the spool.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::bring_up::{self, BringUpError, Up};
+use super::processes::Identity;
+use super::program::{Exit, Program};
+use super::protocol::{Outgoing, Protocol};
+use super::spool::{Line, LineContent, Spool, SpoolReader, SpoolWriter, WriteError};
+use super::{stragglers, tree};
+use crate::domain::agent::{AgentCommand, AgentEvent};
+use crate::domain::ids::{RunId, SessionId};
+use crate::domain::restart::{EndCause, ProgramEnd};
+use crate::domain::session::RunRecord;
+use crate::fault;
+
+/// Text that streams is joined for this long before it becomes an event.
+const COALESCE: Duration = Duration::from_millis(40);
+/// More pending text than this goes up at once, and the reader waits.
+const PENDING_BYTES: usize = 128 * 1024;
+/// How much of the spool is read in one go.
+const READ_BYTES: usize = 256 * 1024;
+/// Without events, the read position is recorded after so many bytes.
+const SILENT_BYTES: u64 = 1024 * 1024;
+/// After the program's end its output is read for so long without news (a descendant may hold the file).
+const DRAIN: Duration = Duration::from_millis(250);
+/// How long an agent that was told to end may take before it is terminated.
+const END_GRACE: Duration = Duration::from_secs(3);
+/// How long between terminate and kill.
+const TERM_GRACE: Duration = Duration::from_secs(2);
+/// Lines that wait for the agent to read; a session has few commands in flight.
+const WRITE_QUEUE: usize = 64;
+
+/// How agents are started, from the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct AgentSettings {
+    /// Where the spools lie: `<data>/agents`.
+    pub spool_root: PathBuf,
+    /// The `claude` program, if the person named one.
+    pub claude_program: Option<PathBuf>,
+    /// More arguments for it.
+    pub claude_args: Vec<String>,
+    /// Names of our own secrets in the environment, which no agent gets.
+    pub own_secrets: Vec<String>,
+}
+
+/// What is to be run, or found running.
+#[derive(Clone, Debug)]
+pub struct ProcessSpec {
+    /// For whom.
+    pub session: SessionId,
+    /// The run as recorded. Without a process id it is to be started, else to be found.
+    pub run: RunRecord,
+    /// Whether the record is from an earlier life of the daemon or of the session's actors.
+    pub adopted: bool,
+    /// Where it works.
+    pub directory: PathBuf,
+    /// The conversation that it is to hold.
+    pub conversation: String,
+    /// The model.
+    pub model: Option<String>,
+}
+
+/// The program runs. Answered when that is recorded; nothing is said to the agent before.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<(), ()>")]
+pub struct AgentSpawned {
+    /// Which run.
+    pub run: RunId,
+    /// The process.
+    pub identity: Identity,
+    /// The program's version.
+    pub version: Option<String>,
+    /// Something that the person should know about it.
+    pub notice: Option<String>,
+}
+
+/// What the agent said since the last one. Answered when it is recorded.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<(), ()>")]
+pub struct AgentOutput {
+    /// Which run.
+    pub run: RunId,
+    /// What it said.
+    pub events: Vec<AgentEvent>,
+    /// The read position after it.
+    pub offset: u64,
+    /// The protocol's state after it.
+    pub protocol_state: serde_json::Value,
+}
+
+/// All that the agent had said before we were here is recorded: what was unsure is known now.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct AgentCaughtUp {
+    /// Which run.
+    pub run: RunId,
+}
+
+/// The program is gone, with all that it had started. Answered when that is recorded.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<(), ()>")]
+pub struct AgentEnded {
+    /// Which run.
+    pub run: RunId,
+    /// How. `asked_for` and `in_turn` are the session's to fill in.
+    pub end: ProgramEnd,
+    /// For people, where there is more to say than the cause.
+    pub message: Option<String>,
+}
+
+/// Carry out a command. Answered when the agent's pipe has taken it whole.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<(), TellError>")]
+pub struct Tell {
+    /// The command.
+    pub command: AgentCommand,
+    /// It may have been sent before a crash. Then a line that a pipe does not take in one piece may lie
+    /// there by half, and must not be sent again.
+    pub again: bool,
+}
+
+/// Say again what is said first: the agent was found again and has not said that it is ready.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct SendOpening;
+
+/// End the program: by its protocol, then by signals, with all that it started.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct StopAgent;
+
+/// End what the running turn started and left behind, but not the agent itself.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct EndStragglers;
+
+/// Why a command did not reach the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TellError {
+    /// It is not there (any more, or yet).
+    #[error("the agent program is not running")]
+    Gone,
+    /// Half of it may have been sent before a crash.
+    #[error("half of it may have been sent already")]
+    Unsafe,
+}
+
+/// Whom the process reports to.
+#[derive(Clone)]
+pub struct ProcessReports {
+    /// It runs.
+    pub spawned: Recipient<AgentSpawned>,
+    /// It said something.
+    pub output: Recipient<AgentOutput>,
+    /// What was said before is recorded.
+    pub caught_up: Recipient<AgentCaughtUp>,
+    /// It is gone.
+    pub ended: Recipient<AgentEnded>,
+}
+
+/// What was heard and is not recorded yet.
+#[derive(Default)]
+struct Pending {
+    events: Vec<AgentEvent>,
+    bytes: usize,
+    offset: u64,
+    /// Something in it cannot wait for more text.
+    urgent: bool,
+}
+
+type Written = oneshot::Sender<Result<(), TellError>>;
+
+/// See the module.
+pub struct AgentProcess {
+    spec: ProcessSpec,
+    settings: Arc<AgentSettings>,
+    reports: ProcessReports,
+    protocol: Box<dyn Protocol>,
+    identity: Option<Identity>,
+    writes: Option<mpsc::Sender<(Vec<Outgoing>, Written)>>,
+    pending: Pending,
+    committed: u64,
+    in_flight: bool,
+    last_flush: Option<Instant>,
+    timer: Option<SpawnHandle>,
+    waiting_readers: VecDeque<oneshot::Sender<u64>>,
+    /// Set when the program is gone; the report follows when all it said is recorded.
+    ended: Option<ProgramEnd>,
+    /// The reader has seen the end of what was there.
+    caught_up: bool,
+    told_caught_up: bool,
+    turn_began: Option<u64>,
+}
+
+impl AgentProcess {
+    /// A process actor for this run; it starts or finds the program itself.
+    pub fn new(
+        spec: ProcessSpec,
+        settings: Arc<AgentSettings>,
+        reports: ProcessReports,
+        protocol: Box<dyn Protocol>,
+    ) -> Self {
+        let offset = spec.run.offset;
+        Self {
+            spec,
+            settings,
+            reports,
+            protocol,
+            identity: None,
+            writes: None,
+            pending: Pending { offset, ..Pending::default() },
+            committed: offset,
+            in_flight: false,
+            last_flush: None,
+            timer: None,
+            waiting_readers: VecDeque::new(),
+            ended: None,
+            caught_up: false,
+            told_caught_up: false,
+            turn_began: None,
+        }
+    }
+
+    fn run(&self) -> RunId {
+        self.spec.run.run.clone()
+    }
+
+    fn up(&mut self, up: Up, ctx: &mut Context<Self>) {
+        let Up { spool, program, identity, reader, writer, version, notice } = up;
+        self.identity = Some(identity);
+        let (writes, queue) = mpsc::channel(WRITE_QUEUE);
+        self.writes = Some(writes);
+        if let Some(writer) = writer {
+            ctx.spawn(write_loop(writer, queue).into_actor(self).map(|stuck, process, ctx| {
+                if stuck {
+                    warn!(session = %process.spec.session, "the agent does not read its input, ending it");
+                    process.end_tree(ctx);
+                }
+            }));
+        }
+        let read = read_loop(reader, program, spool, ctx.address());
+        ctx.spawn(read.into_actor(self).map(|_, _, _| ()));
+        if self.spec.adopted && self.spec.run.pid.is_some() {
+            return;
+        }
+        let spawned = AgentSpawned { run: self.run(), identity, version, notice };
+        let report = self.reports.spawned.send(spawned);
+        ctx.spawn(report.into_actor(self).map(|recorded, process, ctx| match recorded {
+            Ok(Ok(())) => {
+                let opening = process.protocol.opening();
+                drop(process.queue(opening));
+            }
+            _ => ctx.stop(),
+        }));
+    }
+
+    fn failed(&mut self, error: BringUpError, ctx: &mut Context<Self>) {
+        let end = ProgramEnd { hint: Some(error.cause), ..ProgramEnd::default() };
+        self.report_end(end, Some(error.message), ctx);
+    }
+
+    /// Hands lines to the writer; the answer comes when they are written.
+    fn queue(&self, lines: Vec<Outgoing>) -> oneshot::Receiver<Result<(), TellError>> {
+        let (written, answer) = oneshot::channel();
+        if lines.is_empty() {
+            let _ = written.send(Ok(()));
+            return answer;
+        }
+        // A full queue means an agent that does not read; the writer's deadline ends it.
+        let refused = match &self.writes {
+            Some(writes) => writes.try_send((lines, written)).err().map(|error| error.into_inner().1),
+            None => Some(written),
+        };
+        if let Some(written) = refused {
+            let _ = written.send(Err(TellError::Gone));
+        }
+        answer
+    }
+
+    fn take_in(&mut self, lines: Vec<Line>) {
+        for line in lines {
+            self.pending.offset = line.end_offset;
+            match line.content {
+                LineContent::Text(bytes) => {
+                    let heard = self.protocol.hear(&bytes);
+                    if !heard.replies.is_empty() {
+                        drop(self.queue(heard.replies));
+                    }
+                    for event in heard.events {
+                        self.add(event);
+                    }
+                }
+                LineContent::TooLong { bytes } => self.add(AgentEvent::Unparsed {
+                    message: format!("a line of {bytes} bytes is longer than can be taken, and was skipped"),
+                    line: String::new(),
+                }),
+            }
+        }
+    }
+
+    fn add(&mut self, event: AgentEvent) {
+        if matches!(event, AgentEvent::TurnStarted) {
+            self.turn_began = Some(stragglers::clock());
+        }
+        match (self.pending.events.last_mut(), event) {
+            (Some(AgentEvent::Text { text, parent }), AgentEvent::Text { text: more, parent: from })
+            | (
+                Some(AgentEvent::Thinking { text, parent }),
+                AgentEvent::Thinking { text: more, parent: from },
+            ) if *parent == from => {
+                self.pending.bytes += more.len();
+                text.push_str(&more);
+            }
+            (_, event) => {
+                let streams = matches!(event, AgentEvent::Text { .. } | AgentEvent::Thinking { .. });
+                self.pending.urgent |= !streams;
+                self.pending.bytes += size_of(&event);
+                self.pending.events.push(event);
+            }
+        }
+    }
+
+    fn flush_if_due(&mut self, ctx: &mut Context<Self>) {
+        if self.in_flight {
+            return;
+        }
+        let unrecorded = self.pending.offset - self.committed;
+        let has_events = !self.pending.events.is_empty();
+        if unrecorded == 0 || (!has_events && unrecorded < SILENT_BYTES && self.ended.is_none()) {
+            self.settled(ctx);
+            return;
+        }
+        let waited = self.last_flush.is_none_or(|last| last.elapsed() >= COALESCE);
+        if waited || self.pending.urgent || self.pending.bytes >= PENDING_BYTES || self.ended.is_some() {
+            self.flush(ctx);
+        } else if self.timer.is_none() {
+            self.timer = Some(ctx.run_later(COALESCE, |process, ctx| {
+                process.timer = None;
+                process.flush_if_due(ctx);
+            }));
+        }
+    }
+
+    fn flush(&mut self, ctx: &mut Context<Self>) {
+        let offset = self.pending.offset;
+        let pending = std::mem::replace(&mut self.pending, Pending { offset, ..Pending::default() });
+        self.in_flight = true;
+        self.last_flush = Some(Instant::now());
+        let output = AgentOutput {
+            run: self.run(),
+            events: pending.events,
+            offset,
+            protocol_state: self.protocol.state(),
+        };
+        let report = self.reports.output.send(output);
+        ctx.spawn(report.into_actor(self).map(move |recorded, process, ctx| {
+            if !matches!(recorded, Ok(Ok(()))) {
+                // The session is gone or could not record; it will adopt the program afresh.
+                ctx.stop();
+                return;
+            }
+            process.in_flight = false;
+            process.committed = offset;
+            for reader in process.waiting_readers.drain(..) {
+                let _ = reader.send(offset);
+            }
+            process.flush_if_due(ctx);
+        }));
+    }
+
+    /// Nothing waits to be recorded: what hangs on that can be told.
+    fn settled(&mut self, ctx: &mut Context<Self>) {
+        if self.caught_up && !self.told_caught_up && self.ended.is_none() {
+            self.told_caught_up = true;
+            self.reports.caught_up.do_send(AgentCaughtUp { run: self.run() });
+        }
+        if let Some(end) = self.ended.take() {
+            let run = self.run();
+            let last = async move { tree::end_tree(&run, None, TERM_GRACE).await };
+            ctx.spawn(last.into_actor(self).map(|ended, process, ctx| {
+                if !ended.survivors.is_empty() {
+                    warn!(session = %process.spec.session, survivors = ?ended.survivors, "could not end all that the agent started");
+                }
+                process.report_end(end, None, ctx);
+            }));
+        }
+    }
+
+    fn report_end(&mut self, end: ProgramEnd, message: Option<String>, ctx: &mut Context<Self>) {
+        self.writes = None;
+        let report = self.reports.ended.send(AgentEnded { run: self.run(), end, message });
+        let folder = bring_up::spool_folder(&self.settings, &self.spec);
+        ctx.spawn(report.into_actor(self).then(|recorded, process, _| {
+            async move {
+                if matches!(recorded, Ok(Ok(()))) {
+                    // What it said is in the log by now.
+                    if let Err(error) = tokio::fs::remove_dir_all(&folder).await {
+                        debug!(%error, folder = %folder.display(), "the spool was not removed");
+                    }
+                }
+            }
+            .into_actor(process)
+            .map(|(), _, ctx: &mut Context<Self>| ctx.stop())
+        }));
+    }
+
+    fn end_tree(&self, ctx: &mut Context<Self>) {
+        let (run, identity) = (self.run(), self.identity);
+        let ending = async move { tree::end_tree(&run, identity, TERM_GRACE).await };
+        ctx.spawn(ending.into_actor(self).map(|_, _, _| ()));
+    }
+}
+
+fn size_of(event: &AgentEvent) -> usize {
+    match event {
+        AgentEvent::Text { text, .. }
+        | AgentEvent::Thinking { text, .. }
+        | AgentEvent::ToolResult { text, .. } => text.len(),
+        _ => 256,
+    }
+}
+
+/// Writes what is queued, in order. Ends with whether the agent stopped reading.
+async fn write_loop(mut writer: SpoolWriter, mut queue: mpsc::Receiver<(Vec<Outgoing>, Written)>) -> bool {
+    while let Some((lines, written)) = queue.recv().await {
+        let mut result = Ok(());
+        for Outgoing { line } in lines {
+            fault::point("agent.before_send");
+            result = writer.write_line(&line).await;
+            fault::point("agent.after_send");
+            if result.is_err() {
+                break;
+            }
+        }
+        let stuck = matches!(result, Err(WriteError::Stuck { .. }));
+        if let Err(error) = &result {
+            warn!(%error, "a line did not reach the agent");
+        }
+        let _ = written.send(result.map_err(|_| TellError::Gone));
+        if stuck {
+            return true;
+        }
+    }
+    false
+}
+
+/// Reads what the program says until it is gone and all is read.
+async fn read_loop(
+    mut reader: SpoolReader,
+    mut program: Option<Program>,
+    spool: Spool,
+    process: Addr<AgentProcess>,
+) {
+    let mut exit: Option<(Exit, Instant)> = None;
+    if program.is_none() {
+        exit = Some((Exit::default(), Instant::now()));
+    }
+    loop {
+        let lines = match reader.next_lines(READ_BYTES).await {
+            Ok(lines) => lines,
+            Err(error) => {
+                warn!(%error, "the agent's output cannot be read");
+                let _ = process.send(SpoolBroken { message: error.to_string() }).await;
+                return;
+            }
+        };
+        if !lines.is_empty() {
+            if let Some((_, quiet_since)) = &mut exit {
+                *quiet_since = Instant::now();
+            }
+            match process.send(LinesRead(lines)).await {
+                Ok(upto) => reader.consumed(upto),
+                Err(_) => return,
+            }
+            continue;
+        }
+        match &exit {
+            None => {
+                if process.send(ReadToEnd).await.is_err() {
+                    return;
+                }
+                let Some(running) = &mut program else { return };
+                tokio::select! {
+                    () = reader.changed() => {}
+                    ended = running.ended() => exit = Some((ended, Instant::now())),
+                }
+            }
+            Some((ended, quiet_since)) => {
+                if quiet_since.elapsed() < DRAIN && program.is_some() {
+                    let _ = tokio::time::timeout(DRAIN - quiet_since.elapsed(), reader.changed()).await;
+                    continue;
+                }
+                let gone = ProgramGone { exit: *ended, stderr: spool.stderr_tail() };
+                let _ = process.send(gone).await;
+                return;
+            }
+        }
+    }
+}
+
+/// Lines were read. Answered with the recorded read position, once there is room for more.
+#[derive(Message)]
+#[rtype(result = "u64")]
+struct LinesRead(Vec<Line>);
+
+/// The reader has seen all there is for now.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct ReadToEnd;
+
+/// The program ended and all it said was read.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct ProgramGone {
+    exit: Exit,
+    stderr: Vec<String>,
+}
+
+/// The spool cannot be read: the program must be replaced.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct SpoolBroken {
+    message: String,
+}
+
+impl Actor for AgentProcess {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(0);
+        let bring_up = bring_up::bring_up(self.spec.clone(), self.settings.clone());
+        ctx.spawn(bring_up.into_actor(self).map(|result, process, ctx| match result {
+            Ok(up) => {
+                info!(session = %process.spec.session, run = %process.spec.run.run, pid = up.identity.pid, adopted = process.spec.adopted, "agent program runs");
+                process.up(up, ctx);
+            }
+            Err(error) => process.failed(error, ctx),
+        }));
+    }
+}
+
+impl Handler<LinesRead> for AgentProcess {
+    type Result = ResponseFuture<u64>;
+
+    fn handle(&mut self, LinesRead(lines): LinesRead, ctx: &mut Self::Context) -> Self::Result {
+        self.take_in(lines);
+        self.flush_if_due(ctx);
+        let committed = self.committed;
+        if self.pending.bytes < PENDING_BYTES {
+            return Box::pin(async move { committed });
+        }
+        let (room, answer) = oneshot::channel();
+        self.waiting_readers.push_back(room);
+        Box::pin(async move { answer.await.unwrap_or(committed) })
+    }
+}
+
+impl Handler<ReadToEnd> for AgentProcess {
+    type Result = ();
+
+    fn handle(&mut self, _: ReadToEnd, ctx: &mut Self::Context) {
+        self.caught_up = true;
+        self.flush_if_due(ctx);
+    }
+}
+
+impl Handler<ProgramGone> for AgentProcess {
+    type Result = ();
+
+    fn handle(&mut self, ProgramGone { exit, stderr }: ProgramGone, ctx: &mut Self::Context) {
+        let hint = self.protocol.end_hint(&stderr);
+        self.ended = Some(ProgramEnd {
+            exit_code: exit.code,
+            signal: exit.signal,
+            stderr,
+            hint,
+            ..ProgramEnd::default()
+        });
+        self.flush_if_due(ctx);
+    }
+}
+
+impl Handler<SpoolBroken> for AgentProcess {
+    type Result = ();
+
+    fn handle(&mut self, SpoolBroken { message }: SpoolBroken, ctx: &mut Self::Context) {
+        let (run, identity) = (self.run(), self.identity);
+        let ending = async move { tree::end_tree(&run, identity, TERM_GRACE).await };
+        let text = format!("what the agent said can no longer be read ({message}), so it was ended");
+        ctx.spawn(ending.into_actor(self).map(move |_, process, ctx| {
+            let end = ProgramEnd { hint: Some(EndCause::Crash), ..ProgramEnd::default() };
+            process.report_end(end, Some(text), ctx);
+        }));
+    }
+}
+
+impl Handler<Tell> for AgentProcess {
+    type Result = ResponseFuture<Result<(), TellError>>;
+
+    fn handle(&mut self, Tell { command, again }: Tell, _: &mut Self::Context) -> Self::Result {
+        let lines = self.protocol.say(&command);
+        if again && lines.iter().any(|outgoing| outgoing.line.len() >= SpoolWriter::ATOMIC) {
+            return Box::pin(async { Err(TellError::Unsafe) });
+        }
+        let written = self.queue(lines);
+        Box::pin(async move { written.await.unwrap_or(Err(TellError::Gone)) })
+    }
+}
+
+impl Handler<SendOpening> for AgentProcess {
+    type Result = ();
+
+    fn handle(&mut self, _: SendOpening, _: &mut Self::Context) {
+        let opening = self.protocol.opening();
+        drop(self.queue(opening));
+    }
+}
+
+impl Handler<StopAgent> for AgentProcess {
+    type Result = ();
+
+    fn handle(&mut self, _: StopAgent, ctx: &mut Self::Context) {
+        let Some(identity) = self.identity else {
+            // Still starting: what has been spawned by then bears the marker.
+            return self.end_tree(ctx);
+        };
+        let mut lines = self.protocol.say(&AgentCommand::Interrupt);
+        lines.extend(self.protocol.say(&AgentCommand::End));
+        drop(self.queue(lines));
+        let run = self.run();
+        let stop = async move {
+            let deadline = Instant::now() + END_GRACE;
+            while super::processes::is_alive(identity) && Instant::now() < deadline {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            tree::end_tree(&run, Some(identity), TERM_GRACE).await
+        };
+        ctx.spawn(stop.into_actor(self).map(|_, _, _| ()));
+    }
+}
+
+impl Handler<EndStragglers> for AgentProcess {
+    type Result = ();
+
+    fn handle(&mut self, _: EndStragglers, ctx: &mut Self::Context) {
+        let (Some(identity), Some(since)) = (self.identity, self.turn_began) else { return };
+        let run = self.run();
+        let sweep = async move { stragglers::end_stragglers(&run, identity, since, TERM_GRACE).await };
+        ctx.spawn(sweep.into_actor(self).map(|_, _, _| ()));
+    }
+}

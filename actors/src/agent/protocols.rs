@@ -1,0 +1,35 @@
+//! Which protocols there are.
+
+use serde_json::Value;
+
+use super::claude::ClaudeProtocol;
+use super::protocol::Protocol;
+
+/// The name of the `claude` protocol in the store.
+pub const CLAUDE: &str = "claude";
+
+/// The protocol with this name, as it was when `state` was stored; `null` = afresh.
+pub fn restore(name: &str, state: &Value) -> Result<Box<dyn Protocol>, String> {
+    match name {
+        CLAUDE if state.is_null() => Ok(Box::new(ClaudeProtocol::new())),
+        CLAUDE => Ok(Box::new(ClaudeProtocol::restore(state.clone())?)),
+        _ => Err(format!("this version of tether knows no protocol \"{name}\"")),
+    }
+}
+
+/// The protocol that an adapter name of the configuration or the API means; `None` = unknown.
+/// The peer's names for Claude Code are accepted beside ours.
+pub fn of_adapter(adapter: &str) -> Option<&'static str> {
+    match adapter {
+        "claude" | "claude-local" | "claude_auto" | "claude_subprocess" | "claude_api" => Some(CLAUDE),
+        _ => None,
+    }
+}
+
+/// The `runner_type` that the API shows for a protocol (`contract`: session object).
+pub fn runner_type(protocol: &str) -> &str {
+    match protocol {
+        CLAUDE => "claude-local",
+        other => other,
+    }
+}
