@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::claude::discover;
 use super::process::{AgentSettings, ProcessSpec};
 use super::processes::Identity;
 use super::program::{Program, SpawnError};
@@ -64,10 +63,7 @@ fn find(spec: &ProcessSpec, settings: &AgentSettings, identity: Identity) -> Res
     let spool = Spool::open(&spool_folder(settings, spec)).map_err(lost)?;
     let reader = spool.reader(spec.run.offset).map_err(lost)?;
     let program = Program::adopt(identity);
-    let writer = match &program {
-        Some(_) => Some(spool.writer()),
-        None => None,
-    };
+    let writer = program.as_ref().map(|_| spool.writer());
     Ok(Up { spool, program, identity, reader, writer, version: None, notice: None })
 }
 
@@ -76,13 +72,11 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
         // A crash came between the start of a program and its record: it was never spoken to.
         tree::end_tree(&spec.run.run, None, std::time::Duration::ZERO).await;
     }
-    let named = settings.claude_program.clone();
-    let found = tokio::task::spawn_blocking(move || {
-        discover::discover(named.as_deref(), &discover::Surroundings::of_process())
-    })
-    .await
-    .map_err(|error| BringUpError::crash("looking for the agent program failed", error))?
-    .map_err(|error| BringUpError { cause: EndCause::NotFound, message: error.to_string() })?;
+    let programs = settings.programs.clone();
+    let found = tokio::task::spawn_blocking(move || programs.claude())
+        .await
+        .map_err(|error| BringUpError::crash("looking for the agent program failed", error))?
+        .map_err(|error| BringUpError { cause: EndCause::NotFound, message: error.to_string() })?;
     let protocol = protocols::restore(&spec.run.protocol, &serde_json::Value::Null)
         .map_err(|error| BringUpError::crash("the agent's protocol is unknown", error))?;
     let launch = protocol.launch(&LaunchSpec {
@@ -98,9 +92,18 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
     let no_spool = |error| BringUpError::crash("the agent's spool could not be made", error);
     // An earlier try may have left one.
     let _ = tokio::fs::remove_dir_all(&folder).await;
-    let spool = Spool::create(&folder).map_err(no_spool)?;
-    let program = Program::spawn(&launch, &spec.directory, &spec.run.run, &spool, &settings.own_secrets)
-        .map_err(|error| BringUpError { cause: cause_of(&error), message: error.to_string() })?;
+    let (directory, run, secrets) =
+        (spec.directory.clone(), spec.run.run.clone(), settings.own_secrets.clone());
+    // A start takes some milliseconds, which the other actors on this thread shall not wait for.
+    let spawned = tokio::task::spawn_blocking(move || {
+        let spool = Spool::create(&folder).map_err(no_spool)?;
+        let program = Program::spawn(&launch, &directory, &run, &spool, &secrets)
+            .map_err(|error| BringUpError { cause: cause_of(&error), message: error.to_string() })?;
+        Ok((spool, program))
+    });
+    let (spool, program) = spawned
+        .await
+        .map_err(|error| BringUpError::crash("the agent program could not be started", error))??;
     let reader = spool.reader(0).map_err(no_spool)?;
     let writer = spool.writer();
     Ok(Up {

@@ -5,6 +5,7 @@ pub mod claude;
 mod process;
 pub mod processes;
 pub mod program;
+pub mod programs;
 pub mod protocol;
 pub mod protocols;
 pub mod spool;

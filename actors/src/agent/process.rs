@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 use super::bring_up::{self, BringUpError, Up};
 use super::processes::Identity;
 use super::program::{Exit, Program};
+use super::programs::Programs;
 use super::protocol::{Outgoing, Protocol};
 use super::spool::{Line, LineContent, Spool, SpoolReader, SpoolWriter, WriteError};
 use super::{stragglers, tree};
@@ -39,6 +40,8 @@ const READ_BYTES: usize = 256 * 1024;
 const SILENT_BYTES: u64 = 1024 * 1024;
 /// After the program's end its output is read for so long without news (a descendant may hold the file).
 const DRAIN: Duration = Duration::from_millis(250);
+/// How often old error output is given up, so that it does not grow without bound.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
 /// How long an agent that was told to end may take before it is terminated.
 const END_GRACE: Duration = Duration::from_secs(3);
 /// How long between terminate and kill.
@@ -51,8 +54,8 @@ const WRITE_QUEUE: usize = 64;
 pub struct AgentSettings {
     /// Where the spools lie: `<data>/agents`.
     pub spool_root: PathBuf,
-    /// The `claude` program, if the person named one.
-    pub claude_program: Option<PathBuf>,
+    /// Finds the agent programs.
+    pub programs: Arc<Programs>,
     /// More arguments for it.
     pub claude_args: Vec<String>,
     /// Names of our own secrets in the environment, which no agent gets.
@@ -206,6 +209,8 @@ pub struct AgentProcess {
     caught_up: bool,
     told_caught_up: bool,
     turn_began: Option<u64>,
+    /// Its end was asked for before it was up.
+    stop_wanted: bool,
 }
 
 impl AgentProcess {
@@ -234,6 +239,7 @@ impl AgentProcess {
             caught_up: false,
             told_caught_up: false,
             turn_began: None,
+            stop_wanted: false,
         }
     }
 
@@ -256,6 +262,9 @@ impl AgentProcess {
         }
         let read = read_loop(reader, program, spool, ctx.address());
         ctx.spawn(read.into_actor(self).map(|_, _, _| ()));
+        if self.stop_wanted {
+            return self.end_tree(ctx);
+        }
         if self.spec.adopted && self.spec.run.pid.is_some() {
             return;
         }
@@ -468,6 +477,7 @@ async fn read_loop(
     process: Addr<AgentProcess>,
 ) {
     let mut exit: Option<(Exit, Instant)> = None;
+    let mut trimmed = Instant::now();
     if program.is_none() {
         exit = Some((Exit::default(), Instant::now()));
     }
@@ -494,6 +504,12 @@ async fn read_loop(
             None => {
                 if process.send(ReadToEnd).await.is_err() {
                     return;
+                }
+                if trimmed.elapsed() >= TRIM_EVERY {
+                    trimmed = Instant::now();
+                    if let Err(error) = spool.trim_stderr() {
+                        debug!(%error, "the agent's error output was not trimmed");
+                    }
                 }
                 let Some(running) = &mut program else { return };
                 tokio::select! {
@@ -637,8 +653,9 @@ impl Handler<StopAgent> for AgentProcess {
 
     fn handle(&mut self, _: StopAgent, ctx: &mut Self::Context) {
         let Some(identity) = self.identity else {
-            // Still starting: what has been spawned by then bears the marker.
-            return self.end_tree(ctx);
+            // Still starting: it is ended when it is up.
+            self.stop_wanted = true;
+            return;
         };
         let mut lines = self.protocol.say(&AgentCommand::Interrupt);
         lines.extend(self.protocol.say(&AgentCommand::End));

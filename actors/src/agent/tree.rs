@@ -21,8 +21,11 @@ use super::processes::{Entry, Identity, all, carries, is_alive};
 use super::program::{RUN_MARKER, send};
 use crate::domain::ids::RunId;
 
-/// How often it is looked whether processes have ended by themselves.
+/// How often it is looked whether the processes that were asked to end have ended.
 const LOOK: Duration = Duration::from_millis(25);
+/// How many of those looks in a row are at the known processes only. A look at all processes of a busy system
+/// takes longer than the interval.
+const LOOKS_AT_KNOWN: usize = 8;
 /// How long it is tried to end what does not end even by SIGKILL, or is replaced by ever more.
 const PERSISTENCE: Duration = Duration::from_secs(5);
 /// So many looks in a row must find nothing. One could miss a process that is replacing itself by another
@@ -42,7 +45,7 @@ pub struct Ended {
 
 /// Every running process of the run (see the module), except this one and what descends from this one by
 /// another way than through the run. `root` is the run's program, if it is known. Blocks for some
-/// milliseconds (about 10 microseconds a process of the system): call it on a thread for blocking work.
+/// milliseconds (some tens of microseconds a process of the system): call it on a thread for blocking work.
 pub fn bearers(run: &RunId, root: Option<Identity>) -> Vec<Identity> {
     look(run, root, &BTreeSet::new()).into_iter().collect()
 }
@@ -60,7 +63,12 @@ pub async fn end_tree(run: &RunId, root: Option<Identity>, grace: Duration) -> E
         if clean_looks == CLEAN_LOOKS {
             return hunt.over(left);
         }
-        tokio::time::sleep_until(asked_until.min(Instant::now() + LOOK)).await;
+        for _ in 0..LOOKS_AT_KNOWN {
+            tokio::time::sleep_until(asked_until.min(Instant::now() + LOOK)).await;
+            if hunt.seen.iter().all(|id| !is_alive(*id)) {
+                break;
+            }
+        }
     }
     let killed_until = Instant::now() + PERSISTENCE;
     loop {

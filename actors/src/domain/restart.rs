@@ -62,7 +62,7 @@ pub struct Hold {
     pub cause: EndCause,
     /// What happened and what to do, in words.
     pub message: String,
-    /// When it goes on by itself, if it does.
+    /// When the cause is lifted, where the agent says it.
     #[schema(value_type = Option<String>)]
     pub until: Option<Stamp>,
 }

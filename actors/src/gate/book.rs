@@ -504,7 +504,7 @@ fn check(approval: &Approval, answer: &Answer) -> Result<(), GateError> {
     match (approval.kind, answers) {
         (ApprovalKind::Question, None) => {
             let inside = updated_input.as_ref().and_then(|input| input.get("answers"));
-            if !inside.is_some_and(|given| given.as_object().is_some_and(|given| !given.is_empty())) {
+            if inside.and_then(Value::as_object).is_none_or(serde_json::Map::is_empty) {
                 return refuse("this is a question: give `answers`, each question's text with its choice");
             }
         }

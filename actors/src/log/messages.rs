@@ -174,6 +174,7 @@ impl LogError {
         match self {
             Self::DiskFull { .. } => "DISK_FULL",
             Self::Storage(_) | Self::Corrupt(_) => "STORAGE_ERROR",
+            Self::NoSession(_) => "NOT_FOUND",
             Self::Closed => "STOPPING",
             Self::NoSession(_) => "NOT_FOUND",
         }

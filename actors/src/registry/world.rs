@@ -223,6 +223,7 @@ impl World {
     /// See [`Start`].
     pub async fn start(&self, session: &SessionId, start: Start) -> Result<SessionView, SessionError> {
         self.log.accepts_work()?;
+        self.agent_there(session).await?;
         self.to_session(session, start).await?
     }
 
@@ -323,6 +324,20 @@ impl World {
     pub async fn shutdown(&self, agents: bool) {
         let _ = self.registry.send(CloseAll { agents }).await;
         let _ = self.log.drain().await;
+    }
+
+    /// Refuses at once what could only fail a moment later: the session's agent program is not there.
+    async fn agent_there(&self, session: &SessionId) -> Result<(), SessionError> {
+        let entry = self.read_model().session(session).ok_or(SessionError::NotFound)?;
+        if entry.record.external {
+            return Ok(());
+        }
+        let programs = self.settings.agent.programs.clone();
+        match tokio::task::spawn_blocking(move || programs.claude()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(SessionError::AgentUnavailable(error.to_string())),
+            Err(_) => Err(SessionError::Restarting),
+        }
     }
 
     fn known(&self, session: &SessionId) -> Result<(), SessionError> {

@@ -129,22 +129,28 @@ impl Session {
         if reduced.replace {
             return self.stop_program(ctx);
         }
-        if reduced.became_ready || reduced.turn_ended.is_some() {
+        if reduced.became_ready || reduced.input_done || reduced.turn_ended.is_some() {
             self.pump(ctx);
             self.rest_if_nothing_to_do(ctx);
         }
     }
 
-    /// Started without a prompt, or its prompt was taken back: the agent is up and waits.
+    /// Started without a prompt, or its prompt was taken back or interrupted before it began: the agent
+    /// is up and waits.
     fn rest_if_nothing_to_do(&mut self, ctx: &mut Context<Self>) {
-        let idle = self.state() == SessionState::Running
-            && self.ready
-            && !self.record.turn_running
-            && self.inputs.is_empty();
-        if idle {
+        let with_agent = self.inputs.iter().any(|input| input.state != InputState::Queued);
+        let nothing_to_do = match self.state() {
+            SessionState::Running => self.inputs.is_empty(),
+            SessionState::Interrupting => !with_agent,
+            _ => false,
+        };
+        if nothing_to_do && self.ready && !self.record.turn_running {
             let mut drafts = Vec::new();
             self.enter(SessionState::AwaitingInput, &mut drafts);
-            self.commit_then(drafts, Vec::new(), ctx, |session, ctx| session.start_idle_timer(ctx));
+            self.commit_then(drafts, Vec::new(), ctx, |session, ctx| {
+                session.start_idle_timer(ctx);
+                session.pump(ctx);
+            });
         }
     }
 }
@@ -258,6 +264,10 @@ impl Handler<AgentCaughtUp> for Session {
             return;
         }
         self.caught_up = true;
+        if let (true, Some(process)) = (self.run.as_ref().is_some_and(|run| run.stopping), &self.process) {
+            // Its end was asked for, and a crash of ours may have come before it was told.
+            return process.do_send(crate::agent::StopAgent);
+        }
         if !self.ready
             && let Some(process) = &self.process
         {

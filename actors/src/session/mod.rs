@@ -25,7 +25,7 @@ use tracing::{error, warn};
 
 pub use messages::*;
 
-use crate::agent::{AgentProcess, ProcessSpec, StopAgent, Tell, protocols};
+use crate::agent::{AgentProcess, ProcessSpec, StopAgent, Tell, protocols, tree};
 use crate::domain::agent::AgentCommand;
 use crate::domain::approval::Actor as By;
 use crate::domain::event::{EventDraft, EventType};
@@ -41,6 +41,8 @@ use crate::log::{Append, Class, Committed, Loaded, Log, LogError, Write};
 const INTERRUPT_GRACE: Duration = Duration::from_secs(10);
 /// How long an external agent may take.
 const EXTERNAL_INTERRUPT_GRACE: Duration = Duration::from_secs(30);
+/// How long a closing session waits for its agent to end before it is killed.
+const CLOSE_GRACE: Duration = Duration::from_secs(10);
 /// How many inputs may wait.
 const QUEUE_LIMIT: usize = 100;
 
@@ -436,19 +438,20 @@ impl Handler<Close> for Session {
             ctx.cancel_future(timer);
         }
         self.stop_program(ctx);
-        let (Some(run), Some(process)) = (self.run_id(), self.process.clone()) else {
-            return Box::pin(fut::ok(()));
-        };
+        let Some(run) = self.run_id() else { return Box::pin(fut::ok(())) };
+        let process = self.process.clone();
         // The process actor ends by itself when the end of the program is recorded.
         let gone = async move {
-            while process.connected() {
+            let until = tokio::time::Instant::now() + CLOSE_GRACE;
+            while process.as_ref().is_some_and(Addr::connected) && tokio::time::Instant::now() < until {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+            // Also one that was being started just now.
+            tree::end_tree(&run, None, Duration::ZERO).await
         };
-        let bounded = tokio::time::timeout(Duration::from_secs(15), gone);
-        Box::pin(bounded.into_actor(self).map(move |result, session, _| {
-            if result.is_err() {
-                error!(session = %session.id(), %run, "the agent program did not end in time");
+        Box::pin(gone.into_actor(self).map(move |ended, session, _| {
+            if !ended.survivors.is_empty() {
+                error!(session = %session.id(), survivors = ?ended.survivors, "the agent could not be ended");
             }
             Ok(())
         }))

@@ -9,18 +9,20 @@ use crate::domain::ids::InputId;
 use crate::domain::session::Image;
 use crate::gate::SetMode;
 
+/// What a person gives a session to say.
+struct NewInput {
+    text: String,
+    images: Vec<Image>,
+    id: InputId,
+    by: By,
+    /// Whether it must wait for the running turn.
+    queued: bool,
+}
+
 impl Session {
     /// A new input in the queue, with its events.
-    fn accept_input(
-        &mut self,
-        text: String,
-        images: Vec<Image>,
-        id: InputId,
-        by: &By,
-        queued: bool,
-        drafts: &mut Vec<EventDraft>,
-        writes: &mut Vec<Write>,
-    ) {
+    fn accept_input(&mut self, new: NewInput, drafts: &mut Vec<EventDraft>, writes: &mut Vec<Write>) {
+        let NewInput { text, images, id, by, queued } = new;
         let now = Stamp::now();
         let mut data = json!({ "text": text, "input_id": id, "by": by });
         if !images.is_empty() {
@@ -135,6 +137,12 @@ impl Session {
             return self.pump(ctx);
         }
         let grace = if self.record.external { EXTERNAL_INTERRUPT_GRACE } else { INTERRUPT_GRACE };
+        let with_agent = self.inputs.iter().filter(|input| input.state != InputState::Queued);
+        let given: Vec<InputId> = with_agent.map(|input| input.id.clone()).collect();
+        for input in given {
+            // One that it has not begun would otherwise begin right after the interrupt.
+            self.tell(AgentCommand::CancelInput(input), false, ctx, |_, _| {});
+        }
         self.tell(AgentCommand::Interrupt, false, ctx, |_, _| {});
         if let Some(timer) = self.interrupt_timer.take() {
             ctx.cancel_future(timer);
@@ -199,7 +207,7 @@ impl Session {
 impl Handler<Start> for Session {
     type Result = ResponseActFuture<Self, Result<SessionView, SessionError>>;
 
-    fn handle(&mut self, start: Start, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, start: Start, _: &mut Self::Context) -> Self::Result {
         let refuse = |error| Box::pin(fut::err(error)) as Self::Result;
         if self.closing {
             return refuse(SessionError::Restarting);
@@ -218,12 +226,12 @@ impl Handler<Start> for Session {
         self.enter(SessionState::Running, &mut drafts);
         if !start.prompt.is_empty() || !start.images.is_empty() {
             let id = InputId::random();
-            self.accept_input(start.prompt, start.images, id, &start.by, false, &mut drafts, &mut writes);
+            let new = NewInput { text: start.prompt, images: start.images, id, by: start.by, queued: false };
+            self.accept_input(new, &mut drafts, &mut writes);
         }
         if mode_changed {
             return self.answer_with_mode(drafts, writes, Class::Work);
         }
-        let _ = ctx;
         self.answer(drafts, writes, Class::Work, |session, ctx| {
             session.ensure_agent(ctx);
             session.pump(ctx);
@@ -257,7 +265,8 @@ impl Handler<GiveInput> for Session {
         self.revive();
         let (mut drafts, mut writes) = (Vec::new(), Vec::new());
         self.enter(SessionState::Running, &mut drafts);
-        self.accept_input(input.text, input.images, id.clone(), &input.by, queued, &mut drafts, &mut writes);
+        let new = NewInput { text: input.text, images: input.images, id: id.clone(), by: input.by, queued };
+        self.accept_input(new, &mut drafts, &mut writes);
         let answer = self.answer(drafts, writes, Class::Work, |session, ctx| session.pump(ctx));
         Box::pin(
             answer.map(move |result, _, _| {

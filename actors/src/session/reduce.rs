@@ -21,6 +21,8 @@ pub(super) struct Reduced {
     pub turn_ended: Option<bool>,
     /// The agent can take a prompt now.
     pub became_ready: bool,
+    /// An input was done with, so that another one may be sent.
+    pub input_done: bool,
     /// The program must be replaced: it cannot go on with its conversation.
     pub replace: bool,
 }
@@ -253,6 +255,8 @@ impl Session {
             InputProgress::Completed | InputProgress::Cancelled => {
                 self.inputs.remove(index);
                 out.writes.push(Write::InputEnd(id.clone()));
+                // After a resume the agent may say so at once, without a turn, of an input that it had done.
+                out.input_done = true;
             }
         }
     }

@@ -255,25 +255,30 @@ impl Handler<AgentEnded> for Session {
         let Some(run) = self.run.clone().filter(|run| run.run == msg.run) else {
             return Box::pin(fut::ok(()));
         };
-        let weighed = self.deps.gate.send(Consider(vec![GateItem::RunEnded(run.run.clone())]));
+        let mut end = msg.end;
+        end.asked_for = run.stopping;
+        end.in_turn = self.record.turn_running;
+        let (mut drafts, mut writes) = (Vec::new(), vec![Write::RunEnd]);
+        let next = self.after_end(&end, msg.message, &mut drafts, &mut writes);
+        self.record.protocol_state = run.protocol_state;
+        self.run = None;
+        self.process = None;
+        self.ready = false;
+        self.in_delivery.clear();
+        let mut items = vec![GateItem::RunEnded(run.run)];
+        if !self.record.continuing {
+            // Nobody is coming back to ask again.
+            items.push(GateItem::TurnEnded { run: None });
+        }
+        let weighed = self.deps.gate.send(Consider(items));
         Box::pin(weighed.into_actor(self).then(move |changes, session, ctx| {
             let Ok(changes) = changes else {
                 ctx.stop();
                 return Box::pin(fut::err(())) as ResponseActFuture<Self, Result<(), ()>>;
             };
-            let (mut drafts, mut writes) = (Vec::new(), vec![Write::RunEnd]);
             for change in changes {
                 Self::absorb(change, &mut drafts, &mut writes);
             }
-            let mut end = msg.end;
-            end.asked_for = run.stopping;
-            end.in_turn = session.record.turn_running;
-            let next = session.after_end(&end, msg.message, &mut drafts, &mut writes);
-            session.record.protocol_state =
-                session.run.take().map_or(serde_json::Value::Null, |run| run.protocol_state);
-            session.process = None;
-            session.ready = false;
-            session.in_delivery.clear();
             let committed = session.commit(drafts, writes, Class::Essential);
             Box::pin(committed.into_actor(session).map(move |result, session, ctx| match result {
                 Ok(_) => {
