@@ -176,7 +176,6 @@ impl LogError {
             Self::Storage(_) | Self::Corrupt(_) => "STORAGE_ERROR",
             Self::NoSession(_) => "NOT_FOUND",
             Self::Closed => "STOPPING",
-            Self::NoSession(_) => "NOT_FOUND",
         }
     }
 }

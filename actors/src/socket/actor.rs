@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 use super::codec::{self, Refusal, Sent};
 use super::door::Door;
-use super::incoming::{self, Heard, MAX_COMMANDS, MAX_MESSAGE, Place};
-use super::pump::{Outgoing, Pump};
+use super::incoming::{self, Heard, MAX_COMMANDS, MAX_MESSAGE};
+use super::pump::{Line, Outgoing, Pump};
 use super::window;
 use super::{Open, Pace};
 use crate::domain::approval;
@@ -35,7 +35,7 @@ pub struct Socket<D: Door> {
     /// What it starts with.
     starts: Option<(Pump<D>, mpsc::Receiver<Outgoing>, web::Payload)>,
     /// To the pump; gone once the connection closes.
-    lines: Option<(mpsc::Sender<(codec::Asked, Place)>, watch::Sender<u64>)>,
+    line: Option<Line>,
     /// Places for commands at work.
     places: Arc<Semaphore>,
     /// When the last bytes came.
@@ -56,10 +56,10 @@ impl<D: Door> Socket<D> {
         pace: Pace,
         open: Open,
     ) -> Self {
-        let (pump, lines) = Pump::new(door, by, goodbye, revoked);
+        let (pump, line, outgoing) = Pump::new(door, by, goodbye, revoked);
         Self {
-            starts: Some((pump, lines.outgoing, connection)),
-            lines: Some((lines.asked, lines.read)),
+            starts: Some((pump, outgoing, connection)),
+            line: Some(line),
             places: Arc::new(Semaphore::new(MAX_COMMANDS as usize)),
             heard: Rc::new(Cell::new(Instant::now())),
             pace,
@@ -69,18 +69,18 @@ impl<D: Door> Socket<D> {
 
     fn hear(&mut self, heard: Heard, ctx: &mut WebsocketContext<Self>) {
         if matches!(heard, Heard::Close) {
-            if self.lines.take().is_some() {
+            if self.line.take().is_some() {
                 ctx.close(None);
             }
             ctx.stop();
             return;
         }
-        let Some((asked, read)) = &self.lines else { return };
+        let Some(line) = &self.line else { return };
         match heard {
             Heard::Text(text, place) => match codec::parse(&text) {
                 Ok(frame) => {
                     let id = frame.id.clone();
-                    if asked.try_send((frame, place)).is_err() {
+                    if line.asked.try_send((frame, place)).is_err() {
                         // The pump has died, and this actor follows; the browser may well try again.
                         let refusal = Refusal::new("RESTARTING", "the connection is failing: try again");
                         ctx.text(codec::refused(id.as_ref(), &refusal));
@@ -92,7 +92,7 @@ impl<D: Door> Socket<D> {
             Heard::Ping(content) => ctx.pong(&content),
             Heard::Pong(content) => {
                 if let Some(count) = window::count_in(&content) {
-                    read.send_replace(count);
+                    line.read.send_replace(count);
                 }
             }
             Heard::TooLarge => {
@@ -105,7 +105,7 @@ impl<D: Door> Socket<D> {
     }
 
     fn write(&mut self, outgoing: Outgoing, ctx: &mut WebsocketContext<Self>) {
-        if self.lines.is_none() {
+        if self.line.is_none() {
             return;
         }
         match outgoing {
@@ -126,7 +126,7 @@ impl<D: Door> Socket<D> {
 
     /// Says why, and waits a moment for the browser to close its end.
     fn close(&mut self, code: CloseCode, reason: String, ctx: &mut WebsocketContext<Self>) {
-        self.lines = None;
+        self.line = None;
         ctx.close(Some(CloseReason { code, description: Some(reason) }));
         ctx.run_later(LINGER, |_, ctx| ctx.stop());
     }
@@ -139,7 +139,7 @@ impl<D: Door> Socket<D> {
         if self.heard.get().elapsed() >= self.pace.deadline {
             tracing::debug!("a browser fell silent");
             ctx.stop();
-        } else if self.lines.is_some() {
+        } else if self.line.is_some() {
             ctx.ping(BEAT);
         }
     }
@@ -174,7 +174,7 @@ impl<D: Door> StreamHandler<Outgoing> for Socket<D> {
 
     fn finished(&mut self, ctx: &mut Self::Context) {
         // Unless we are closing anyway, the pump has died.
-        if self.lines.is_some() {
+        if self.line.is_some() {
             self.close(CloseCode::Error, "something failed here: come back".into(), ctx);
         }
     }

@@ -22,7 +22,7 @@ use futures_util::stream;
 use tokio::sync::watch;
 
 mod actor;
-pub mod codec;
+mod codec;
 mod commands;
 mod door;
 mod incoming;

@@ -45,15 +45,18 @@ pub(super) enum Outgoing {
     Failed,
 }
 
-/// The actor's ends of the lines to its pump.
-pub(super) struct Lines {
+/// The actor's line to its pump. When it is dropped the pump ends.
+pub(super) struct Line {
     /// What the browser asks for.
     pub asked: mpsc::Sender<(Asked, Place)>,
     /// How far the browser has read.
     pub read: watch::Sender<u64>,
-    /// What is to be sent; ends when the pump died.
-    pub outgoing: mpsc::Receiver<Outgoing>,
 }
+
+/// Wakes when a session has something new.
+type Feed = watch::Receiver<Tail>;
+/// Waits until a subscription has its turn again.
+type Quiet = Abortable<LocalBoxFuture<'static, (Turn, Feed)>>;
 
 /// The actor is gone.
 struct Gone;
@@ -74,9 +77,9 @@ pub(super) struct Pump<D: Door> {
     /// The number of the latest subscription; tells it from an earlier one of the same session.
     latest: u64,
     /// Subscriptions that have all there is, until there is more.
-    quiet: FuturesUnordered<Abortable<LocalBoxFuture<'static, (Turn, watch::Receiver<Tail>)>>>,
+    quiet: FuturesUnordered<Quiet>,
     /// Whose turn it is to be read; those behind take turns.
-    ready: VecDeque<(Turn, watch::Receiver<Tail>)>,
+    ready: VecDeque<(Turn, Feed)>,
     /// The one read at work.
     reading: Option<LocalBoxFuture<'static, ReadDone>>,
     /// What was read and is not sent yet.
@@ -102,24 +105,25 @@ struct Turn {
 
 struct ReadDone {
     turn: Turn,
-    feed: watch::Receiver<Tail>,
+    feed: Feed,
     follower: Follower,
     frames: Result<Vec<Frame>, FollowError>,
 }
 
 struct Chunk {
     turn: Turn,
-    feed: watch::Receiver<Tail>,
+    feed: Feed,
     frames: VecDeque<Frame>,
 }
 
 impl<D: Door> Pump<D> {
+    /// A pump, the line to it, and what it wants sent; the last ends when the pump has died.
     pub fn new(
         door: D,
         by: Actor,
         goodbye: watch::Receiver<Option<String>>,
         revoked: LocalBoxFuture<'static, ()>,
-    ) -> (Self, Lines) {
+    ) -> (Self, Line, mpsc::Receiver<Outgoing>) {
         // As many as there are places, so that sending never waits.
         let (asked_in, asked) = mpsc::channel(super::incoming::MAX_COMMANDS as usize);
         let (read_in, read) = watch::channel(0);
@@ -142,7 +146,7 @@ impl<D: Door> Pump<D> {
             reading: None,
             chunk: None,
         };
-        (pump, Lines { asked: asked_in, read: read_in, outgoing: outgoing_out })
+        (pump, Line { asked: asked_in, read: read_in }, outgoing_out)
     }
 
     /// Runs until the actor is gone and the commands that it took are done.
@@ -286,7 +290,7 @@ impl<D: Door> Pump<D> {
     }
 
     /// What was read for a subscription is sent: it takes its next turn, or waits for something new.
-    async fn next_turn(&mut self, turn: Turn, feed: watch::Receiver<Tail>) -> Result<(), Gone> {
+    async fn next_turn(&mut self, turn: Turn, feed: Feed) -> Result<(), Gone> {
         let Some(subscription) = self.subscription(&turn) else { return Ok(()) };
         let cursor = subscription.follower.as_ref().map_or(0, Follower::cursor);
         let reached = subscription.backlog.take_if(|backlog| cursor >= *backlog).is_some();
@@ -298,7 +302,7 @@ impl<D: Door> Pump<D> {
         Ok(())
     }
 
-    fn wait(&mut self, turn: Turn, mut feed: watch::Receiver<Tail>) {
+    fn wait(&mut self, turn: Turn, mut feed: Feed) {
         let (stop, stopped) = AbortHandle::new_pair();
         if let Some(subscription) = self.subscription(&turn) {
             subscription.waits = Some(stop);
