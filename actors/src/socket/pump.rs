@@ -8,7 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
-use futures_util::future::{AbortHandle, Abortable, LocalBoxFuture};
+use futures_util::future::{AbortHandle, Abortable, FutureExt, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -163,7 +163,7 @@ impl<D: Door> Pump<D> {
     }
 
     async fn step(&mut self) -> Result<(), Gone> {
-        self.start_reading();
+        self.read_on().await?;
         let open = self.window.is_open();
         let something_to_send = open && (self.snapshot_due || self.chunk.is_some());
         // Not biased: a long replay, a busy overview and the commands take turns.
@@ -244,7 +244,7 @@ impl<D: Door> Pump<D> {
     }
 
     /// Reads for the next subscription that is behind, when nothing that was read is left to send.
-    fn start_reading(&mut self) {
+    async fn read_on(&mut self) -> Result<(), Gone> {
         while self.window.is_open() && self.chunk.is_none() && self.reading.is_none() {
             let Some((turn, mut feed)) = self.ready.pop_front() else { break };
             let Some(subscription) = self.subscription(&turn) else { continue };
@@ -257,14 +257,20 @@ impl<D: Door> Pump<D> {
                     self.wait(turn, feed);
                 }
                 Some(mut follower) => {
-                    self.reading = Some(Box::pin(async move {
+                    let mut reading: LocalBoxFuture<'static, ReadDone> = Box::pin(async move {
                         let frames = follower.next().await;
                         ReadDone { turn, feed, follower, frames }
-                    }));
+                    });
+                    // The newest events are in memory and there at once; older ones take a while.
+                    match (&mut reading).now_or_never() {
+                        Some(done) => self.have_read(done).await?,
+                        None => self.reading = Some(reading),
+                    }
                 }
                 None => {}
             }
         }
+        Ok(())
     }
 
     async fn have_read(&mut self, done: ReadDone) -> Result<(), Gone> {
