@@ -1,0 +1,3 @@
+//! What people and programs touch of Tether. The supervised world itself is the crate `tether-actors`.
+
+pub mod api;
