@@ -12,6 +12,7 @@ use crate::domain::device::Device;
 use crate::domain::event::Frame;
 use crate::domain::ids::{ApprovalId, DeviceId, SessionId};
 
+use super::compact;
 use super::disk::{self, FolderLock, Room};
 use super::event_log::{EventLog, GetStoreSize, TICK};
 use super::follower::Follower;
@@ -288,6 +289,7 @@ fn ledger(
         SchemaError::Store(error) => failed(error),
         reason => OpenError::Schema { path: path(), reason },
     })?;
+    let store = compact::tidy(&*engine, store).map_err(failed)?;
     let found = queries::load(&*store, &read_model)
         .map_err(|error| OpenError::Unreadable { path: path(), reason: error.to_string() })?;
     Ok(Ledger::new(store, engine, room, lock, read_model, found))

@@ -30,7 +30,7 @@ const FULL_APPENDS: usize = 256;
 const FULL_BYTES: usize = 1 << 20;
 
 /// Entries of a deleted session that are removed in one go; a few milliseconds.
-const PURGE_SLICE: usize = 500;
+const PURGE_SLICE: usize = 250;
 
 /// A full disk must have this much room before the store, which needs some to open, is closed and opened
 /// again: until then the failed one at least serves reads.
@@ -58,6 +58,8 @@ pub(super) struct Ledger {
     deleting: HashSet<SessionId>,
     /// Deleted sessions with entries still to be removed.
     purge: VecDeque<SessionId>,
+    /// Bytes removed so far of the first of them.
+    purged_bytes: u64,
     sick: Option<Sick>,
     closed: bool,
     /// Let go of last, after the store.
@@ -124,6 +126,7 @@ impl Ledger {
             ordinals: found.ordinals,
             deleting: HashSet::new(),
             purge: found.purge,
+            purged_bytes: 0,
             sick: None,
             closed: false,
             _lock: lock,
@@ -463,7 +466,7 @@ impl Ledger {
             return;
         }
         let (Some(session), Some(store)) = (self.purge.front(), self.store.as_mut()) else { return };
-        match super::purge::slice(&mut **store, session, PURGE_SLICE) {
+        match super::purge::slice(&mut **store, session, PURGE_SLICE, &mut self.purged_bytes) {
             Ok(true) => {
                 self.purge.pop_front();
             }

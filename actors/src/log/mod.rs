@@ -5,6 +5,7 @@
 //! Readers take sessions, open approvals and the newest frames from the read model without asking
 //! the actor; older frames come from it in chunks ([`Follower`] does both).
 
+mod compact;
 mod disk;
 mod event_log;
 mod follower;

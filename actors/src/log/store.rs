@@ -97,10 +97,13 @@ pub trait EventStore: Send {
 
     /// Removes at most `limit` entries of a range and answers how many; fewer than `limit` means that
     /// the range is empty now. A slice at a time, so that a big range blocks no one for long.
-    fn delete_range(&mut self, range: &KeyRange, limit: usize) -> Result<usize, StoreError> {
+    fn delete_range(&mut self, range: &KeyRange, limit: usize) -> Result<Removed, StoreError> {
         let mut batch = Batch::default();
+        let mut removed = Removed::default();
         if limit > 0 {
-            self.scan(range, Order::Forward, &mut |key, _| {
+            self.scan(range, Order::Forward, &mut |key, value| {
+                removed.entries += 1;
+                removed.bytes += (key.len() + value.len()) as u64;
                 batch.delete(key.to_vec());
                 go_on(batch.len() < limit)
             })?;
@@ -108,14 +111,29 @@ pub trait EventStore: Send {
         if !batch.is_empty() {
             self.commit(&batch)?;
         }
-        Ok(batch.len())
+        Ok(removed)
     }
+}
+
+/// What was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// How many entries.
+    pub entries: usize,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
 }
 
 /// Opens a store, and opens it again after it failed.
 pub trait Engine: Send {
     /// Opens it; the caller has dropped the one opened before.
     fn open(&self) -> Result<Box<dyn EventStore>, StoreError>;
+
+    /// Opens it anew without the space that deleted entries left behind, for an engine that does not give
+    /// it back by itself.
+    fn compact(&self, store: Box<dyn EventStore>) -> Result<Box<dyn EventStore>, StoreError> {
+        Ok(store)
+    }
 }
 
 /// Why an engine did not do what it was asked.
