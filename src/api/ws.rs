@@ -32,7 +32,7 @@ pub(super) async fn open_socket(
         }
     };
     api.sockets.accept(api.world.clone(), by, &req, payload, revoked).map_err(|error| {
-        let status = error.as_response_error().status_code();
+        let status = error.error_response().status();
         let way = "connect to this path as a WebSocket (version 13)";
         ApiError::new(status, "NO_HANDSHAKE", format!("{error}: {way}"))
     })

@@ -76,6 +76,15 @@ async fn without_a_token_in_development_all_is_open() {
 }
 
 #[actix_web::test]
+async fn an_empty_token_lets_nobody_in() {
+    let app = app!(api_with(Settings { token: Some(String::new()), ..Settings::default() }));
+    for header in ["Bearer ", "Bearer  ", "Bearer"] {
+        let answer = call(&app, bare("GET", "/api/sessions").insert_header(("Authorization", header))).await;
+        assert_eq!(answer.status, 401, "{header:?}");
+    }
+}
+
+#[actix_web::test]
 async fn clearing_all_data_is_for_development_only() {
     let app = app!(api());
     let answer = call(&app, request("POST", "/api/debug/clear_data")).await;
