@@ -14,7 +14,7 @@ use crate::domain::ids::{ApprovalId, DeviceId, SessionId};
 
 use super::compact;
 use super::disk::{self, FolderLock, Room};
-use super::event_log::{EventLog, GetStoreSize, TICK};
+use super::event_log::{EventLog, GetStoreStats, StoreStats, TICK};
 use super::follower::Follower;
 use super::ledger::Ledger;
 use super::memory_store::MemoryDisk;
@@ -223,9 +223,9 @@ impl Log {
         self.ask(ListDevices).await?
     }
 
-    /// Bytes that the store takes up on disk.
-    pub async fn store_size(&self) -> Result<u64, LogError> {
-        self.ask(GetStoreSize).await?
+    /// Figures about the store.
+    pub async fn store_stats(&self) -> Result<StoreStats, LogError> {
+        self.ask(GetStoreStats).await?
     }
 
     /// Commits all that waits; appends that come later are refused with [`LogError::Closed`].

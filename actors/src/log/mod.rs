@@ -31,7 +31,7 @@ mod sled_tests;
 #[cfg(test)]
 mod tests;
 
-pub use event_log::{EventLog, GetStoreSize};
+pub use event_log::{EventLog, GetStoreStats, StoreStats};
 pub use follower::{FollowError, Follower};
 pub use handle::{Log, LogConfig, LogHandle, OpenError};
 pub use memory_store::{MemoryDisk, MemoryFault};

@@ -32,7 +32,7 @@ pub(super) fn slice(
             batch.delete(keys::unsettled(session, &id));
             batch.delete(keys::approval(session, &id));
         }
-        store.commit(&batch)?;
+        store.apply(&batch)?;
         return Ok(false);
     }
     for kind in [Kind::Event, Kind::Approval, Kind::Unsettled, Kind::Grant, Kind::Input] {

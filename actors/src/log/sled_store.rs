@@ -108,6 +108,17 @@ impl SledStore {
 
 impl EventStore for SledStore {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.apply(batch)?;
+        fault::point("log.mid_commit");
+        guarded(|| {
+            self.tree.flush()?;
+            self.blobs.sync()?;
+            self.file.sync_data()?;
+            Ok(())
+        })
+    }
+
+    fn apply(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let mut changes = sled::Batch::default();
         for (key, value) in batch.ops() {
             match value {
@@ -115,14 +126,7 @@ impl EventStore for SledStore {
                 None => changes.remove(key.as_slice()),
             }
         }
-        guarded(|| {
-            self.tree.apply_batch(changes)?;
-            fault::point("log.mid_commit");
-            self.tree.flush()?;
-            self.blobs.sync()?;
-            self.file.sync_data()?;
-            Ok(())
-        })
+        guarded(|| Ok(self.tree.apply_batch(changes)?))
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {

@@ -86,6 +86,12 @@ pub trait EventStore: Send {
     /// Applies the batch, all or nothing, and returns once it is on disk and synced.
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
 
+    /// The same without the sync: on disk no later than with the next commit, and not before what was
+    /// applied or committed earlier.
+    fn apply(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.commit(batch)
+    }
+
     /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
 
@@ -96,7 +102,8 @@ pub trait EventStore: Send {
     fn size(&self) -> Result<u64, StoreError>;
 
     /// Removes at most `limit` entries of a range and answers how many; fewer than `limit` means that
-    /// the range is empty now. A slice at a time, so that a big range blocks no one for long.
+    /// the range is empty now. A slice at a time, so that a big range blocks no one for long; applied, not
+    /// committed.
     fn delete_range(&mut self, range: &KeyRange, limit: usize) -> Result<Removed, StoreError> {
         let mut batch = Batch::default();
         let mut removed = Removed::default();
@@ -109,7 +116,7 @@ pub trait EventStore: Send {
             })?;
         }
         if !batch.is_empty() {
-            self.commit(&batch)?;
+            self.apply(&batch)?;
         }
         Ok(removed)
     }
