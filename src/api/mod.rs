@@ -1,8 +1,8 @@
 //! HTTP: REST, server-sent events, the WebSocket's handshake and the web app.
 //!
-//! One file a resource. A request passes [`edge`] first (host, origin, token), then its route takes it
-//! apart with [`extract`] and asks the supervised world, or reads what is committed from the log's read
-//! model. Nothing here decides: refusals are the world's, put into one shape by [`error`].
+//! One file a resource. A request passes `edge` first (host, origin, token), then its route takes it
+//! apart with `extract` and asks the supervised world, or reads what is committed from the log's read
+//! model. Nothing here decides: refusals are the world's, put into one shape by `error`.
 
 mod approvals;
 mod assets;
