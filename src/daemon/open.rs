@@ -96,6 +96,8 @@ impl House for OpenHouse {
     }
 
     async fn close(self, agents: bool) {
+        // Streams and sockets are told, or they would hold the server for its whole patience.
+        self.switch.turn(api::Stop { agents });
         self.world.shutdown(agents).await;
         self.stop_server.stop(true).await;
         self.log.stop().await;
