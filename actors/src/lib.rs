@@ -11,3 +11,4 @@ pub mod gate;
 pub mod log;
 pub mod registry;
 pub mod session;
+pub mod socket;

@@ -104,14 +104,26 @@ async fn on_the_small_disk() {
     log.drain().await.expect("it drains");
     handle.stop().await;
 
-    // A full disk at the start: the reserve makes room to open; without one, the error says what to do.
+    // A full disk at the start: what is there opens, if need be with the room of the reserve.
     fill_up(&filler);
     let (log, handle) = Log::open(config.clone()).await.expect("the reserve makes room");
-    assert!(!reserve.exists());
     assert_eq!(count(&log, &id).await, last + 20);
     handle.stop().await;
+
+    // A new store surely needs room: it takes that of a reserve, and without one the error says what to do.
+    let fresh = LogConfig { path: disk.join("fresh"), ..config.clone() };
+    let reserve = fresh.path.join("reserve");
+    std::fs::remove_file(&filler).expect("it is removed");
+    std::fs::create_dir(&fresh.path).expect("it is made");
+    std::fs::write(&reserve, vec![1; 4 << 20]).expect("there is room");
     fill_up(&filler);
-    let refused = Log::open(config).await.map(|_| ()).expect_err("there is no room at all");
+    let (_log, handle) = Log::open(fresh.clone()).await.expect("the reserve makes room");
+    assert!(!reserve.exists());
+    handle.stop().await;
+    std::fs::remove_dir_all(&fresh.path).expect("it is removed");
+    std::fs::create_dir(&fresh.path).expect("it is made");
+    fill_up(&filler);
+    let refused = Log::open(fresh).await.map(|_| ()).expect_err("there is no room at all");
     assert!(matches!(refused, OpenError::NoRoom { .. }), "{refused:?}");
     println!("small disk: done");
 }

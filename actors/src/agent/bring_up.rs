@@ -79,7 +79,7 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
         .map_err(|error| BringUpError { cause: EndCause::NotFound, message: error.to_string() })?;
     let protocol = protocols::restore(&spec.run.protocol, &serde_json::Value::Null)
         .map_err(|error| BringUpError::crash("the agent's protocol is unknown", error))?;
-    let launch = protocol.launch(&LaunchSpec {
+    let mut launch = protocol.launch(&LaunchSpec {
         program: found.path.clone(),
         directory: spec.directory.clone(),
         conversation: spec.conversation.clone(),
@@ -88,13 +88,23 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
         trusted: false,
         extra_args: settings.claude_args.clone(),
     });
+    launch.env.extend(settings.environment.iter().cloned());
     let folder = spool_folder(settings, spec);
     let no_spool = |error| BringUpError::crash("the agent's spool could not be made", error);
     // An earlier try may have left one.
     let _ = tokio::fs::remove_dir_all(&folder).await;
-    let spool = Spool::create(&folder).map_err(no_spool)?;
-    let program = Program::spawn(&launch, &spec.directory, &spec.run.run, &spool, &settings.own_secrets)
-        .map_err(|error| BringUpError { cause: cause_of(&error), message: error.to_string() })?;
+    let (directory, run, secrets) =
+        (spec.directory.clone(), spec.run.run.clone(), settings.own_secrets.clone());
+    // A start takes some milliseconds, which the other actors on this thread shall not wait for.
+    let spawned = tokio::task::spawn_blocking(move || {
+        let spool = Spool::create(&folder).map_err(no_spool)?;
+        let program = Program::spawn(&launch, &directory, &run, &spool, &secrets)
+            .map_err(|error| BringUpError { cause: cause_of(&error), message: error.to_string() })?;
+        Ok((spool, program))
+    });
+    let (spool, program) = spawned
+        .await
+        .map_err(|error| BringUpError::crash("the agent program could not be started", error))??;
     let reader = spool.reader(0).map_err(no_spool)?;
     let writer = spool.writer();
     Ok(Up {

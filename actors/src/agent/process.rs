@@ -40,6 +40,8 @@ const READ_BYTES: usize = 256 * 1024;
 const SILENT_BYTES: u64 = 1024 * 1024;
 /// After the program's end its output is read for so long without news (a descendant may hold the file).
 const DRAIN: Duration = Duration::from_millis(250);
+/// How often old error output is given up, so that it does not grow without bound.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
 /// How long an agent that was told to end may take before it is terminated.
 const END_GRACE: Duration = Duration::from_secs(3);
 /// How long between terminate and kill.
@@ -47,8 +49,8 @@ const TERM_GRACE: Duration = Duration::from_secs(2);
 /// Lines that wait for the agent to read; a session has few commands in flight.
 const WRITE_QUEUE: usize = 64;
 
-/// How agents are started, from the configuration.
-#[derive(Clone, Debug, Default)]
+/// How agents are started, from the configuration. Not `Debug`: it holds keys.
+#[derive(Clone, Default)]
 pub struct AgentSettings {
     /// Where the spools lie: `<data>/agents`.
     pub spool_root: PathBuf,
@@ -58,6 +60,8 @@ pub struct AgentSettings {
     pub claude_args: Vec<String>,
     /// Names of our own secrets in the environment, which no agent gets.
     pub own_secrets: Vec<String>,
+    /// Variables that agents get beside the daemon's own: keys of theirs that stand in our configuration.
+    pub environment: Vec<(String, String)>,
 }
 
 /// What is to be run, or found running.
@@ -475,6 +479,7 @@ async fn read_loop(
     process: Addr<AgentProcess>,
 ) {
     let mut exit: Option<(Exit, Instant)> = None;
+    let mut trimmed = Instant::now();
     if program.is_none() {
         exit = Some((Exit::default(), Instant::now()));
     }
@@ -501,6 +506,12 @@ async fn read_loop(
             None => {
                 if process.send(ReadToEnd).await.is_err() {
                     return;
+                }
+                if trimmed.elapsed() >= TRIM_EVERY {
+                    trimmed = Instant::now();
+                    if let Err(error) = spool.trim_stderr() {
+                        debug!(%error, "the agent's error output was not trimmed");
+                    }
                 }
                 let Some(running) = &mut program else { return };
                 tokio::select! {

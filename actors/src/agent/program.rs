@@ -1,14 +1,14 @@
 //! A running agent program: started by us, or found again by a later daemon.
 
 use std::io;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use tokio::process::{Child, Command};
 
 use super::processes::{identity_of, is_alive};
 use super::protocol::Launch;
@@ -71,11 +71,12 @@ pub struct Exit {
 }
 
 /// A running agent program. Dropping this does nothing to the program: it outlives the daemon, and the
-/// actor that was in charge of it. If it is our child, some later `Program` for it must see its end, or it
-/// stays in the process table as ended until the daemon ends too.
+/// actor that was in charge of it (tokio then collects it when it ends, and how it ended is not known).
 #[derive(Debug)]
 pub struct Program {
     id: Identity,
+    /// Set for one that this very value started.
+    child: Option<Child>,
     /// A handle of the system's on this very process. `None` where there is no such thing.
     #[cfg(target_os = "linux")]
     handle: Option<std::os::fd::OwnedFd>,
@@ -117,14 +118,12 @@ impl Program {
         unsafe {
             command.pre_exec(|| Ok(rustix::process::setsid().map(|_| ())?));
         }
-        // The child is not kept: its end is watched and collected by its number, in the same way whether
-        // this value or a later one for the same program does it.
-        let pid = command.spawn().map_err(|error| explain(launch, directory, error))?.id();
-        let Some(program) = identity_of(pid).and_then(Self::adopt) else {
-            // Its number is ours until it is collected, so this cannot hit another process.
-            let _ = Pid::from_raw(pid.cast_signed()).map(|pid| kill_process(pid, Signal::KILL));
+        let mut child = command.spawn().map_err(|error| explain(launch, directory, error))?;
+        let Some(mut program) = child.id().and_then(identity_of).and_then(Self::adopt) else {
+            let _ = child.start_kill();
             return Err(refused(io::Error::other("it cannot be found in the process table")));
         };
+        program.child = Some(child);
         if let Err(error) = spool.note_program(program.id) {
             // Only a shortcut: after a crash the marker finds it too.
             tracing::warn!(%error, "the agent's process id could not be noted in its spool");
@@ -133,14 +132,14 @@ impl Program {
     }
 
     /// Takes charge of a program that runs already. `None` if it is gone, or its number belongs to another
-    /// process by now. A child of ours that has ended and was not collected is still taken, and
-    /// [`Self::ended`] tells at once how it ended.
+    /// process by now.
     pub fn adopt(id: Identity) -> Option<Self> {
         // First the handle, then the look: what has the number at both moments is what the handle is for.
         #[cfg(target_os = "linux")]
         let handle = handle_on(id.pid);
         (identity_of(id.pid) == Some(id)).then_some(Self {
             id,
+            child: None,
             #[cfg(target_os = "linux")]
             handle,
             exit: None,
@@ -154,6 +153,16 @@ impl Program {
 
     /// Waits for its end; told again at once if it has ended already. Cancel-safe.
     pub async fn ended(&mut self) -> Exit {
+        if let Some(exit) = self.exit {
+            return exit;
+        }
+        if let Some(child) = &mut self.child
+            && let Ok(status) = child.wait().await
+        {
+            let exit = Exit { code: status.code(), signal: status.signal() };
+            self.exit = Some(exit);
+            return exit;
+        }
         if let Some(exit) = self.collect() {
             return exit;
         }

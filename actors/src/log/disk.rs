@@ -8,8 +8,12 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 
-/// How long a reading of the free space is good for.
+/// How long a reading of the free space is good for...
 const READING: Duration = Duration::from_secs(1);
+
+/// ... unless the bytes written since, each of which may take up as many on disk, may have brought it
+/// below the floor.
+const WRITE_AMPLIFICATION: u64 = 4;
 
 /// Makes a folder, and what leads to it, for its owner's eyes only. One that exists is left as it is.
 pub fn make_folder(path: &Path) -> io::Result<()> {
@@ -49,6 +53,8 @@ pub struct Room {
     floor: u64,
     free: FreeSpace,
     read: Option<(Instant, u64)>,
+    /// Bytes written since then.
+    written: u64,
     reserve: Option<Reserve>,
 }
 
@@ -66,7 +72,7 @@ impl Room {
 
     /// As told by `free`, without a reserve.
     pub fn measured(folder: &Path, floor: u64, free: FreeSpace) -> Self {
-        Self { folder: folder.to_owned(), floor, free, read: None, reserve: None }
+        Self { folder: folder.to_owned(), floor, free, read: None, written: 0, reserve: None }
     }
 
     /// No disk at all, so always enough room.
@@ -87,16 +93,28 @@ impl Room {
     /// Bytes free, by a reading at most a second old. If the system does not tell, there is enough:
     /// a write that fails will say more.
     pub fn free(&mut self) -> u64 {
+        let may_be_gone = self.written.saturating_mul(WRITE_AMPLIFICATION);
         match self.read {
-            Some((at, free)) if at.elapsed() < READING => free,
+            Some((at, free))
+                if at.elapsed() < READING
+                    && (free < self.floor || free.saturating_sub(may_be_gone) >= self.floor) =>
+            {
+                free
+            }
             _ => self.free_now(),
         }
+    }
+
+    /// Notes that so many bytes were written.
+    pub fn note_written(&mut self, bytes: usize) {
+        self.written = self.written.saturating_add(bytes as u64);
     }
 
     /// Bytes free, read now.
     pub fn free_now(&mut self) -> u64 {
         let free = (self.free)().unwrap_or(u64::MAX);
         self.read = Some((Instant::now(), free));
+        self.written = 0;
         free
     }
 
@@ -202,5 +220,18 @@ mod tests {
         assert!(room.is_low());
         assert!((0..100).all(|_| room.is_low()));
         assert_eq!(reads.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn free_space_is_read_again_once_the_floor_may_have_been_passed() {
+        let reads = Arc::new(AtomicU64::new(0));
+        let counter = reads.clone();
+        let free = move || Ok(if counter.fetch_add(1, Ordering::Relaxed) == 0 { 1_000 } else { 400 });
+        let mut room = Room::measured(Path::new("x"), 500, Box::new(free));
+        assert!(!room.is_low());
+        room.note_written(100);
+        assert!(!room.is_low() && reads.load(Ordering::Relaxed) == 1, "not yet");
+        room.note_written(100);
+        assert!(room.is_low());
     }
 }

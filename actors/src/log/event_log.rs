@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 
-use super::ledger::{Answered, Ledger};
+use super::ledger::Ledger;
 use super::messages::*;
-use super::promise::Later;
+use super::promise::{Answered, Later};
 use crate::domain::approval::Approval;
 use crate::domain::device::Device;
 use crate::domain::event::Frame;
@@ -31,10 +31,19 @@ pub(super) const TICK: Duration = Duration::from_secs(1);
 #[rtype(result = "()")]
 struct Commit;
 
-/// How many bytes the store takes up on disk.
+/// How the store is doing.
 #[derive(Clone, Debug, Message)]
-#[rtype(result = "Result<u64, LogError>")]
-pub struct GetStoreSize;
+#[rtype(result = "Result<StoreStats, LogError>")]
+pub struct GetStoreStats;
+
+/// Figures about the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Bytes that it takes up on disk.
+    pub bytes: u64,
+    /// Deleted sessions whose entries are still being removed.
+    pub deletions_left: usize,
+}
 
 /// The event log.
 pub struct EventLog {
@@ -207,11 +216,11 @@ impl Handler<ListDevices> for EventLog {
     }
 }
 
-impl Handler<GetStoreSize> for EventLog {
-    type Result = Result<u64, LogError>;
+impl Handler<GetStoreStats> for EventLog {
+    type Result = Result<StoreStats, LogError>;
 
-    fn handle(&mut self, _: GetStoreSize, _: &mut Self::Context) -> Self::Result {
-        self.ledger.size()
+    fn handle(&mut self, _: GetStoreStats, _: &mut Self::Context) -> Self::Result {
+        Ok(StoreStats { bytes: self.ledger.size()?, deletions_left: self.ledger.purge_left() })
     }
 }
 

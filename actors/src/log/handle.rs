@@ -12,8 +12,9 @@ use crate::domain::device::Device;
 use crate::domain::event::Frame;
 use crate::domain::ids::{ApprovalId, DeviceId, SessionId};
 
+use super::compact;
 use super::disk::{self, FolderLock, Room};
-use super::event_log::{EventLog, GetStoreSize, TICK};
+use super::event_log::{EventLog, GetStoreStats, StoreStats, TICK};
 use super::follower::Follower;
 use super::ledger::Ledger;
 use super::memory_store::MemoryDisk;
@@ -222,9 +223,9 @@ impl Log {
         self.ask(ListDevices).await?
     }
 
-    /// Bytes that the store takes up on disk.
-    pub async fn store_size(&self) -> Result<u64, LogError> {
-        self.ask(GetStoreSize).await?
+    /// Figures about the store.
+    pub async fn store_stats(&self) -> Result<StoreStats, LogError> {
+        self.ask(GetStoreStats).await?
     }
 
     /// Commits all that waits; appends that come later are refused with [`LogError::Closed`].
@@ -288,6 +289,7 @@ fn ledger(
         SchemaError::Store(error) => failed(error),
         reason => OpenError::Schema { path: path(), reason },
     })?;
+    let store = compact::tidy(&*engine, store).map_err(failed)?;
     let found = queries::load(&*store, &read_model)
         .map_err(|error| OpenError::Unreadable { path: path(), reason: error.to_string() })?;
     Ok(Ledger::new(store, engine, room, lock, read_model, found))

@@ -17,7 +17,7 @@
 //! | `p` SESSION | the agent's run, JSON |
 //! | `d` device | a paired device, JSON |
 //! | `t` SESSION | nothing; a deleted session whose entries are not all removed yet |
-//! | `m` name | meta: `schema` = version as decimal text, `probe` = a write that tests the disk |
+//! | `m` name | meta: `schema` = version as decimal text, `probe` = a write that tests the disk, `deleted` = bytes:u64 deleted since the last compaction |
 
 use crate::domain::ids::{ApprovalId, DeviceId, GrantId, InputId, SessionId};
 

@@ -20,7 +20,7 @@ use super::disk::{FolderLock, Room};
 use super::frame::FrameWriter;
 use super::keys::{self, Kind};
 use super::messages::{Append, Class, Committed, LogError, Write};
-use super::promise::{self, Later, Promise};
+use super::promise::{self, Answer, Answered};
 use super::read_model::{Change, Condition, ReadModel};
 use super::store::{Batch, Engine, EventStore, StoreError};
 
@@ -30,14 +30,11 @@ const FULL_APPENDS: usize = 256;
 const FULL_BYTES: usize = 1 << 20;
 
 /// Entries of a deleted session that are removed in one go; a few milliseconds.
-const PURGE_SLICE: usize = 500;
+const PURGE_SLICE: usize = 250;
 
 /// A full disk must have this much room before the store, which needs some to open, is closed and opened
 /// again: until then the failed one at least serves reads.
 const ROOM_TO_REOPEN: u64 = 4 << 20;
-
-/// An answer that comes with the next commit.
-pub(super) type Answered<T> = Later<Result<T, LogError>>;
 
 /// The state of the log.
 pub(super) struct Ledger {
@@ -58,6 +55,8 @@ pub(super) struct Ledger {
     deleting: HashSet<SessionId>,
     /// Deleted sessions with entries still to be removed.
     purge: VecDeque<SessionId>,
+    /// Bytes removed so far of the first of them.
+    purged_bytes: u64,
     sick: Option<Sick>,
     closed: bool,
     /// Let go of last, after the store.
@@ -74,22 +73,6 @@ struct Sick {
 struct Staged {
     change: Option<Change>,
     answer: Answer,
-}
-
-enum Answer {
-    Committed(Promise<Result<Committed, LogError>>, u64),
-    Existed(Promise<Result<bool, LogError>>),
-    Done(Promise<Result<(), LogError>>),
-}
-
-impl Answer {
-    fn give(self, outcome: Result<(), LogError>) {
-        match self {
-            Self::Committed(promise, last_seq) => promise.keep(outcome.map(|()| Committed { last_seq })),
-            Self::Existed(promise) => promise.keep(outcome.map(|()| true)),
-            Self::Done(promise) => promise.keep(outcome),
-        }
-    }
 }
 
 /// What was found in the store when it was opened.
@@ -124,6 +107,7 @@ impl Ledger {
             ordinals: found.ordinals,
             deleting: HashSet::new(),
             purge: found.purge,
+            purged_bytes: 0,
             sick: None,
             closed: false,
             _lock: lock,
@@ -324,6 +308,7 @@ impl Ledger {
             staged.into_iter().for_each(|staged| staged.answer.give(Err(refusal.clone())));
             return;
         }
+        self.room.note_written(batch.bytes());
         batch.clear();
         self.batch = batch;
         fault::point("log.after_commit");
@@ -452,7 +437,12 @@ impl Ledger {
 
     // --- removing what is left of deleted sessions ---
 
-    /// Whether deleted sessions have entries left.
+    /// How many deleted sessions have entries left.
+    pub fn purge_left(&self) -> usize {
+        self.purge.len()
+    }
+
+    /// Whether there is something to remove, and a store to remove it from.
     pub fn has_purge(&self) -> bool {
         self.sick.is_none() && !self.purge.is_empty()
     }
@@ -463,7 +453,7 @@ impl Ledger {
             return;
         }
         let (Some(session), Some(store)) = (self.purge.front(), self.store.as_mut()) else { return };
-        match super::purge::slice(&mut **store, session, PURGE_SLICE) {
+        match super::purge::slice(&mut **store, session, PURGE_SLICE, &mut self.purged_bytes) {
             Ok(true) => {
                 self.purge.pop_front();
             }

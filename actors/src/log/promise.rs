@@ -10,6 +10,8 @@ use std::rc::Rc;
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::{Actor, Message};
 
+use super::messages::{Committed, LogError};
+
 enum State<T> {
     Open,
     Asked(OneshotSender<T>),
@@ -54,6 +56,30 @@ impl<A: Actor, M: Message> MessageResponse<A, M> for Later<M::Result> {
             State::Given(answer) => drop(asker.send(answer)),
             State::Open => self.0.set(State::Asked(asker)),
             State::Asked(_) | State::Done => {}
+        }
+    }
+}
+
+/// An answer that comes with the next commit.
+pub(super) type Answered<T> = Later<Result<T, LogError>>;
+
+/// What somebody is told when the batch that their wish is in was committed, or was not.
+pub(super) enum Answer {
+    /// That the append is on disk, with the number of the session's last event.
+    Committed(Promise<Result<Committed, LogError>>, u64),
+    /// That it is gone, and was there.
+    Existed(Promise<Result<bool, LogError>>),
+    /// That it is done.
+    Done(Promise<Result<(), LogError>>),
+}
+
+impl Answer {
+    /// Tells them.
+    pub fn give(self, outcome: Result<(), LogError>) {
+        match self {
+            Self::Committed(promise, last_seq) => promise.keep(outcome.map(|()| Committed { last_seq })),
+            Self::Existed(promise) => promise.keep(outcome.map(|()| true)),
+            Self::Done(promise) => promise.keep(outcome),
         }
     }
 }

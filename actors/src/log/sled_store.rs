@@ -9,6 +9,7 @@
 //! - After the first failed write every later write fails with the same error, also when there is room
 //!   again, while reads go on and show what never reached the disk: only opening it anew helps.
 //! - Opening needs room, too.
+//! - The space of deleted entries is hardly used again: see [`compact`].
 //! - Concurrent `flush_async` can deadlock; it is never called. There is no background flusher either
 //!   (`flush_every_ms(None)`): every commit syncs, so it would have nothing to do but contend.
 
@@ -24,6 +25,7 @@ use bytes::Bytes;
 
 use crate::fault;
 
+use super::compact;
 use super::store::{Batch, Engine, EventStore, KeyRange, Order, StoreError, Visit};
 
 /// Memory that sled may use for pages. The newest events and all projections that matter for readers
@@ -54,7 +56,21 @@ impl SledEngine {
 
 impl Engine for SledEngine {
     fn open(&self) -> Result<Box<dyn EventStore>, StoreError> {
+        compact::finish_swap(&self.folder)?;
         Ok(Box::new(SledStore::open(&self.folder)?))
+    }
+
+    fn compact(&self, store: Box<dyn EventStore>) -> Result<Box<dyn EventStore>, StoreError> {
+        let folder = compact::new_folder(&self.folder);
+        let copied = SledStore::open(&folder).and_then(|mut to| compact::copy(&*store, &mut to));
+        if let Err(error) = copied {
+            tracing::warn!(%error, "could not give back the space of deleted sessions");
+            std::fs::remove_dir_all(&folder)?;
+            return Ok(store);
+        }
+        drop(store);
+        compact::swap(&self.folder)?;
+        self.open()
     }
 }
 
@@ -92,6 +108,17 @@ impl SledStore {
 
 impl EventStore for SledStore {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.apply(batch)?;
+        fault::point("log.mid_commit");
+        guarded(|| {
+            self.tree.flush()?;
+            self.blobs.sync()?;
+            self.file.sync_data()?;
+            Ok(())
+        })
+    }
+
+    fn apply(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let mut changes = sled::Batch::default();
         for (key, value) in batch.ops() {
             match value {
@@ -99,14 +126,7 @@ impl EventStore for SledStore {
                 None => changes.remove(key.as_slice()),
             }
         }
-        guarded(|| {
-            self.tree.apply_batch(changes)?;
-            fault::point("log.mid_commit");
-            self.tree.flush()?;
-            self.blobs.sync()?;
-            self.file.sync_data()?;
-            Ok(())
-        })
+        guarded(|| Ok(self.tree.apply_batch(changes)?))
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {

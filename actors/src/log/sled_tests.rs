@@ -35,7 +35,7 @@ async fn what_was_committed_is_there_after_a_restart_and_only_its_owner_may_read
     let (log, handle) = Log::open(config(&path)).await.expect("it opens again");
     assert_eq!(log.read_model.last_seq(&id), Some(3));
     assert_eq!(log.read_events(read(&id, 0)).await.expect("it reads"), frames);
-    assert!(log.store_size().await.expect("it knows") > 600_000);
+    assert!(log.store_stats().await.expect("it knows").bytes > 600_000);
     handle.stop().await;
 }
 

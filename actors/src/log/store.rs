@@ -86,6 +86,12 @@ pub trait EventStore: Send {
     /// Applies the batch, all or nothing, and returns once it is on disk and synced.
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
 
+    /// The same without the sync: on disk no later than with the next commit, and not before what was
+    /// applied or committed earlier.
+    fn apply(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.commit(batch)
+    }
+
     /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
 
@@ -96,26 +102,45 @@ pub trait EventStore: Send {
     fn size(&self) -> Result<u64, StoreError>;
 
     /// Removes at most `limit` entries of a range and answers how many; fewer than `limit` means that
-    /// the range is empty now. A slice at a time, so that a big range blocks no one for long.
-    fn delete_range(&mut self, range: &KeyRange, limit: usize) -> Result<usize, StoreError> {
+    /// the range is empty now. A slice at a time, so that a big range blocks no one for long; applied, not
+    /// committed.
+    fn delete_range(&mut self, range: &KeyRange, limit: usize) -> Result<Removed, StoreError> {
         let mut batch = Batch::default();
+        let mut removed = Removed::default();
         if limit > 0 {
-            self.scan(range, Order::Forward, &mut |key, _| {
+            self.scan(range, Order::Forward, &mut |key, value| {
+                removed.entries += 1;
+                removed.bytes += (key.len() + value.len()) as u64;
                 batch.delete(key.to_vec());
                 go_on(batch.len() < limit)
             })?;
         }
         if !batch.is_empty() {
-            self.commit(&batch)?;
+            self.apply(&batch)?;
         }
-        Ok(batch.len())
+        Ok(removed)
     }
+}
+
+/// What was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// How many entries.
+    pub entries: usize,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
 }
 
 /// Opens a store, and opens it again after it failed.
 pub trait Engine: Send {
     /// Opens it; the caller has dropped the one opened before.
     fn open(&self) -> Result<Box<dyn EventStore>, StoreError>;
+
+    /// Opens it anew without the space that deleted entries left behind, for an engine that does not give
+    /// it back by itself.
+    fn compact(&self, store: Box<dyn EventStore>) -> Result<Box<dyn EventStore>, StoreError> {
+        Ok(store)
+    }
 }
 
 /// Why an engine did not do what it was asked.

@@ -55,6 +55,8 @@ impl Handler<ListGrants> for EventLog {
         let grants = self.ledger.trusted().and_then(|store| all(store, "grant", &Kind::Grant.all()));
         self.follow_up(ctx);
         let mut grants: Vec<Grant> = grants?;
+        // Those of a deleted session may not all be removed yet.
+        grants.retain(|grant| self.ledger.read_model.last_seq(&grant.session_id).is_some());
         grants.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
         Ok(grants)
     }
@@ -71,6 +73,8 @@ impl Handler<ListBusySessions> for EventLog {
                 busy.insert(session_of(&key)?);
             }
         }
+        // Those of a deleted session may not all be removed yet.
+        busy.retain(|session| self.ledger.read_model.last_seq(session).is_some());
         let sessions = self.ledger.read_model.sessions().into_iter();
         let under_way = |session: &crate::domain::session::Session| {
             session.state.is_active() || session.has_pending_permission

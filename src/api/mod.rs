@@ -1,0 +1,144 @@
+//! HTTP: REST, server-sent events, the WebSocket's handshake and the web app.
+//!
+//! One file a resource. A request passes `edge` first (host, origin, token), then its route takes it
+//! apart with `extract` and asks the supervised world, or reads what is committed from the log's read
+//! model. Nothing here decides: refusals are the world's, put into one shape by `error`.
+
+mod approvals;
+mod assets;
+mod auth;
+mod debug;
+mod devices;
+mod diff;
+mod directories;
+mod edge;
+mod error;
+mod events;
+mod external;
+mod extract;
+mod fields;
+mod git;
+mod health;
+mod hosts;
+mod images;
+mod metrics;
+mod openapi;
+mod pairing;
+mod permission;
+mod queue;
+mod routes;
+mod server;
+mod sessions;
+mod shutdown;
+mod status;
+mod steering;
+mod throttle;
+mod ws;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+use actix_web::web::Data;
+use tether_actors::domain::device::Device;
+use tether_actors::domain::ids::SessionId;
+use tether_actors::log::{Log, SessionEntry};
+use tether_actors::registry::World;
+use tether_actors::socket::Sockets;
+
+use error::ApiError;
+pub use server::{BindError, Listener, Running, ServeError, bind, serve};
+pub use shutdown::{ShutdownSwitch, Stop};
+
+/// What the HTTP side needs to know; the configuration fills it in.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to listen: a name or address.
+    pub host: String,
+    /// The port; 0 = any free one.
+    pub port: u16,
+    /// The token that lets in; `None` (`--dev` only) = everybody may.
+    pub token: Option<String>,
+    /// `--dev`: opens what is for development only.
+    pub dev: bool,
+    /// More names under which we may be addressed, `name` or `name:port` (a reverse proxy, a tunnel).
+    pub allowed_hosts: Vec<String>,
+    /// Threads that serve.
+    pub workers: usize,
+    /// Longest body in bytes.
+    pub body_limit: usize,
+    /// Longest body in bytes where pictures may be sent.
+    pub image_body_limit: usize,
+    /// After so much silence an event stream says that it is still there.
+    pub stream_silence: Duration,
+    /// Our version.
+    pub version: &'static str,
+    /// When the daemon started.
+    pub started_at: Instant,
+    /// How long open requests may take when the server stops.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for Settings {
+    /// Loopback, the usual port, and a token that nobody knows: a caller sets its own.
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".into(),
+            port: 8787,
+            token: Some(pairing::new_token()),
+            dev: false,
+            allowed_hosts: Vec::new(),
+            workers: 2,
+            body_limit: 1 << 20,
+            image_body_limit: 48 << 20,
+            stream_silence: Duration::from_secs(15),
+            version: env!("CARGO_PKG_VERSION"),
+            started_at: Instant::now(),
+            shutdown_timeout: Duration::from_secs(3),
+        }
+    }
+}
+
+/// What every request can reach; one for all workers.
+pub struct Api {
+    world: World,
+    log: Log,
+    settings: Settings,
+    hosts: hosts::Hosts,
+    cookie_name: String,
+    pairing: pairing::Pairing,
+    throttle: throttle::Throttle,
+    metrics: metrics::Metrics,
+    shutdown: ShutdownSwitch,
+    sockets: Sockets,
+    docs: openapi::Docs,
+    /// How many diffs may be made at once.
+    git_runs: tokio::sync::Semaphore,
+}
+
+impl Api {
+    /// For a daemon that serves on `settings.port` (the real one, not 0), with the devices that the log knows.
+    fn new(world: World, settings: Settings, devices: Vec<Device>, shutdown: ShutdownSwitch) -> Data<Self> {
+        Data::new(Self {
+            hosts: hosts::Hosts::new(&settings.host, settings.port, &settings.allowed_hosts),
+            // Cookies know no ports, and two daemons may run on one machine.
+            cookie_name: format!("tether_{}", settings.port),
+            pairing: pairing::Pairing::new(devices),
+            throttle: throttle::Throttle::default(),
+            metrics: metrics::Metrics::default(),
+            sockets: Sockets::default(),
+            docs: openapi::Docs::default(),
+            git_runs: tokio::sync::Semaphore::new(2),
+            log: world.log().clone(),
+            world,
+            settings,
+            shutdown,
+        })
+    }
+
+    /// A session as it stands.
+    fn session(&self, id: &SessionId) -> Result<SessionEntry, ApiError> {
+        self.log.read_model.session(id).ok_or_else(ApiError::no_session)
+    }
+}

@@ -1,0 +1,98 @@
+//! The table of routes, and what is wrapped around them.
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::middleware::from_fn;
+use actix_web::web::Data;
+use actix_web::{App, Error, HttpRequest, HttpResponse, web};
+use tracing_actix_web::TracingLogger;
+use utoipa::OpenApi;
+use utoipa_actix_web::AppExt;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::edge::{RequestSpan, edge};
+use super::error::ApiError;
+use super::openapi::{Document, no_route};
+use super::*;
+
+/// The whole application of one worker.
+pub fn app(
+    api: Data<Api>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    let app = App::new().into_utoipa_app().openapi(Document::openapi()).configure(routes);
+    let (app, document) = app.split_for_parts();
+    let named = api.docs.set(&document);
+    api.metrics.name_routes(named);
+    app.app_data(api)
+        .default_service(web::to(otherwise))
+        .wrap(from_fn(edge))
+        .wrap(TracingLogger::<RequestSpan>::new())
+}
+
+/// Paths are tried in this order: what is asked for most comes first, and fixed names before `{..}`.
+fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(external::push_event)
+        .service(external::poll_events)
+        .service(health::health)
+        .service(events::stream_events)
+        .service(events::stream_events_of_old)
+        .service(ws::open_socket)
+        .service(sessions::list_sessions)
+        .service(sessions::create_session)
+        .service(sessions::get_session)
+        .service(sessions::delete_session)
+        .service(steering::start_session)
+        .service(steering::send_input)
+        .service(steering::interrupt_session)
+        .service(permission::answer_permission)
+        .service(sessions::rename_session)
+        .service(sessions::set_approval_mode)
+        .service(sessions::session_usage)
+        .service(sessions::session_details)
+        .service(sessions::configure_session)
+        .service(sessions::sync_session)
+        .service(sessions::unbind_platform)
+        .service(diff::diff_session)
+        .service(queue::list_queue)
+        .service(queue::withdraw_input)
+        .service(approvals::list_approvals)
+        .service(approvals::list_grants)
+        .service(approvals::revoke_grant)
+        .service(approvals::get_approval)
+        .service(approvals::answer_approval)
+        .service(devices::make_code)
+        .service(devices::list_devices)
+        .service(devices::remove_device)
+        .service(devices::login)
+        .service(devices::logout)
+        .service(directories::check_directory)
+        .service(directories::diff_directory)
+        .service(status::bridge_status)
+        .service(status::list_bridges)
+        .service(status::session_status)
+        .service(metrics::metrics)
+        .service(openapi::describe_api)
+        .service(shutdown::shutdown)
+        .service(debug::clear_data);
+}
+
+/// Everything else: the web app, or an error in our shape.
+async fn otherwise(api: Data<Api>, req: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let path = req.match_info().unprocessed();
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let is_ours = matches!(first, "api" | "events" | "health" | "metrics" | "mcp");
+    if req.method() == Method::GET && !is_ours {
+        return Ok(assets::serve(&req));
+    }
+    Err(no_route(&api, path, req.method()))
+}

@@ -1,0 +1,334 @@
+//! Sessions: made, listed, named, set up, deleted.
+
+use actix_web::web::{Data, Json};
+use actix_web::{HttpResponse, delete, get, patch, post};
+use serde_json::{Value, json};
+use tether_actors::domain::restart::RestartPolicy;
+use tether_actors::domain::session::Session;
+use tether_actors::domain::usage::Usage;
+use tether_actors::registry::{ExternalAgent, NewSession};
+use tether_actors::session::{Configure, SessionDetails};
+
+use super::Api;
+use super::auth::Caller;
+use super::directories;
+use super::error::ApiError;
+use super::extract::{Body, FromFields, Query, SessionPath};
+use super::fields::Fields;
+
+/// Adapters that can be asked for. All of them are the Claude Code program, under the names that the peer gives it.
+const ADAPTERS: [&str; 5] = ["claude", "claude_auto", "claude_subprocess", "claude_api", "claude-local"];
+/// Longest name of a session, in characters.
+const NAME: usize = 80;
+/// Longest short text (an agent's name, a model), in characters.
+const SHORT: usize = 200;
+/// Longest path or URL.
+const LONG: usize = 4096;
+const RESTART_POLICIES: [&str; 3] = ["continue", "resume", "never"];
+
+/// What a new session is to be. All fields may be absent.
+#[derive(utoipa::ToSchema)]
+pub(super) struct CreateSession {
+    /// Marks a session that an agent of the person's own drives; the next three count only with it.
+    agent_name: Option<String>,
+    /// What kind of agent.
+    agent_type: Option<String>,
+    /// A picture for it.
+    agent_icon: Option<String>,
+    /// Where it works; remembered only.
+    agent_workspace: Option<String>,
+    /// The session's name; a placeholder otherwise.
+    session_name: Option<String>,
+    /// An existing folder on the daemon's machine; `~` is the home directory.
+    directory: Option<String>,
+    /// The agent: `claude` (also as `claude_auto`, `claude_subprocess`, `claude_api`, `claude-local`); null = the default.
+    adapter: Option<String>,
+    /// `telegram`, `slack` or `discord`.
+    platform: Option<String>,
+    /// null or 0 ask, 1 auto-approve edits, 2 approve all.
+    approval_mode: Option<u8>,
+    /// The model; null = the agent's default.
+    model: Option<String>,
+    /// What to do when the agent crashes in mid-turn; null = the configured default.
+    #[schema(inline)]
+    restart_policy: Option<RestartPolicy>,
+    /// Not supported yet.
+    clone_url: Option<String>,
+}
+
+impl FromFields for CreateSession {
+    fn read(fields: &mut Fields) -> Self {
+        // Labels of old; taken so that a wrong type is told, and dropped.
+        fields.text("repo_id");
+        fields.text("base_ref");
+        Self {
+            agent_name: non_empty(fields.text_within("agent_name", 0, SHORT)),
+            agent_type: fields.text_within("agent_type", 0, SHORT),
+            agent_icon: fields.text_within("agent_icon", 0, LONG),
+            agent_workspace: fields.text_within("agent_workspace", 0, LONG),
+            session_name: fields.text_within("session_name", 0, SHORT),
+            directory: non_empty(fields.text("directory")),
+            adapter: non_empty(fields.text("adapter")),
+            platform: non_empty(fields.text("platform")),
+            approval_mode: fields.choice("approval_mode", &[0, 1, 2]).flatten(),
+            model: non_empty(fields.text_within("model", 0, SHORT)),
+            restart_policy: fields.word("restart_policy", &RESTART_POLICIES).and_then(policy),
+            clone_url: non_empty(fields.text("clone_url")),
+        }
+    }
+}
+
+/// The contract treats an empty text like none.
+fn non_empty(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+fn policy(word: &'static str) -> Option<RestartPolicy> {
+    match word {
+        "continue" => Some(RestartPolicy::Continue),
+        "resume" => Some(RestartPolicy::Resume),
+        "never" => Some(RestartPolicy::Never),
+        _ => None,
+    }
+}
+
+/// All sessions, in the order in which they were made.
+#[utoipa::path(tag = "sessions", responses((status = 200, body = Vec<Session>)))]
+#[get("/api/sessions")]
+pub(super) async fn list_sessions(_: Caller, api: Data<Api>) -> Json<Vec<Session>> {
+    Json(api.log.read_model.sessions())
+}
+
+/// Make a session.
+#[utoipa::path(
+    tag = "sessions", request_body = CreateSession,
+    responses((status = 201, body = Session), (status = 422, body = super::error::ErrorBody))
+)]
+#[post("/api/sessions")]
+pub(super) async fn create_session(
+    _: Caller,
+    api: Data<Api>,
+    body: Body<CreateSession>,
+) -> Result<HttpResponse, ApiError> {
+    let Body(wanted) = body;
+    if wanted.clone_url.is_some() {
+        let way = "clone the repository yourself and give its folder as `directory`";
+        return Err(ApiError::invalid(format!("cloning is not supported yet: {way}")));
+    }
+    if let Some(adapter) = wanted.adapter.as_deref().filter(|adapter| !ADAPTERS.contains(adapter)) {
+        let known = ADAPTERS.join(", ");
+        return Err(ApiError::invalid(format!("Invalid adapter '{adapter}': the adapters are {known}")));
+    }
+    if let Some(platform) = wanted.platform {
+        let message = format!("No bridge registered for platform: {platform}");
+        return Err(ApiError::bad_request("VALIDATION_ERROR", message));
+    }
+    let directory = match &wanted.directory {
+        Some(directory) => Some(directories::existing(directory).await?),
+        None => None,
+    };
+    let external_agent = wanted.agent_name.map(|name| ExternalAgent {
+        name,
+        kind: wanted.agent_type,
+        icon: wanted.agent_icon,
+        workspace: wanted.agent_workspace,
+    });
+    let new = NewSession {
+        name: wanted.session_name,
+        directory,
+        adapter: wanted.adapter,
+        approval_mode: wanted.approval_mode,
+        model: wanted.model,
+        restart_policy: wanted.restart_policy,
+        external_agent,
+        platform: None,
+    };
+    Ok(HttpResponse::Created().json(api.world.create(new).await?))
+}
+
+/// One session.
+#[utoipa::path(tag = "sessions", params(("id" = String, Path)), responses((status = 200, body = Session)))]
+#[get("/api/sessions/{id}")]
+pub(super) async fn get_session(
+    _: Caller,
+    api: Data<Api>,
+    path: SessionPath,
+) -> Result<HttpResponse, ApiError> {
+    let entry = api.session(&path.id()?)?;
+    Ok(HttpResponse::Ok().json(&entry.record.session))
+}
+
+/// Delete a session with all that belongs to it.
+#[utoipa::path(tag = "sessions", params(("id" = String, Path)), responses((status = 200), (status = 409)))]
+#[delete("/api/sessions/{id}")]
+pub(super) async fn delete_session(
+    _: Caller,
+    api: Data<Api>,
+    path: SessionPath,
+) -> Result<Json<Value>, ApiError> {
+    api.world.delete(&path.id()?).await?;
+    Ok(Json(json!({"ok": true})))
+}
+
+/// A name.
+#[derive(utoipa::ToSchema)]
+pub(super) struct RenameSession {
+    /// 1 to 80 characters; runs of blanks become one.
+    name: String,
+}
+
+impl FromFields for RenameSession {
+    fn read(fields: &mut Fields) -> Self {
+        let name = fields.required_text("name", 1, NAME);
+        Self { name: name.split_whitespace().collect::<Vec<_>>().join(" ") }
+    }
+}
+
+/// Give a session another name.
+#[utoipa::path(
+    tag = "sessions", params(("id" = String, Path)), request_body = RenameSession,
+    responses((status = 200, body = Session))
+)]
+#[patch("/api/sessions/{id}/rename")]
+pub(super) async fn rename_session(
+    _: Caller,
+    api: Data<Api>,
+    path: SessionPath,
+    body: Body<RenameSession>,
+) -> Result<Json<Session>, ApiError> {
+    Ok(Json(api.world.rename(&path.id()?, body.0.name).await?))
+}
+
+/// Who decides.
+#[derive(utoipa::ToSchema)]
+pub(super) struct ApprovalMode {
+    /// null or 0 ask, 1 auto-approve edits, 2 approve all.
+    approval_mode: Option<u8>,
+}
+
+impl FromFields for ApprovalMode {
+    fn read(fields: &mut Fields) -> Self {
+        Self { approval_mode: fields.choice("approval_mode", &[0, 1, 2]).flatten() }
+    }
+}
+
+/// Change who decides over what the agent asks.
+#[utoipa::path(
+    tag = "sessions", params(("id" = String, Path)), request_body = ApprovalMode,
+    responses((status = 200, body = Session))
+)]
+#[patch("/api/sessions/{id}/approval-mode")]
+pub(super) async fn set_approval_mode(
+    caller: Caller,
+    api: Data<Api>,
+    path: SessionPath,
+    body: Body<ApprovalMode>,
+) -> Result<Json<Session>, ApiError> {
+    let mode = body.0.approval_mode;
+    Ok(Json(api.world.set_approval_mode(&path.id()?, mode, caller.actor()).await?))
+}
+
+/// Tokens and money that the session used.
+#[utoipa::path(tag = "sessions", params(("id" = String, Path)), responses((status = 200, body = Usage)))]
+#[get("/api/sessions/{id}/usage")]
+pub(super) async fn session_usage(
+    _: Caller,
+    api: Data<Api>,
+    path: SessionPath,
+) -> Result<Json<Usage>, ApiError> {
+    Ok(Json(api.session(&path.id()?)?.record.usage.rounded()))
+}
+
+/// How a session is set up and what runs for it.
+#[utoipa::path(tag = "sessions", params(("id" = String, Path)), responses((status = 200, body = SessionDetails)))]
+#[get("/api/sessions/{id}/details")]
+pub(super) async fn session_details(
+    _: Caller,
+    api: Data<Api>,
+    path: SessionPath,
+) -> Result<Json<SessionDetails>, ApiError> {
+    Ok(Json(api.world.details(&path.id()?).await?))
+}
+
+/// What to change; absent fields stay.
+#[derive(utoipa::ToSchema)]
+pub(super) struct ConfigureSession {
+    /// The model; null = the agent's default.
+    #[schema(value_type = Option<String>, required = false)]
+    model: Option<Option<String>>,
+    /// What to do when the agent crashes in mid-turn.
+    #[schema(inline, required = false)]
+    restart_policy: Option<RestartPolicy>,
+}
+
+impl FromFields for ConfigureSession {
+    fn read(fields: &mut Fields) -> Self {
+        let given = fields.has("model");
+        let model = fields.text_within("model", 0, SHORT);
+        Self {
+            model: given.then(|| non_empty(model)),
+            restart_policy: fields.word("restart_policy", &RESTART_POLICIES).and_then(policy),
+        }
+    }
+}
+
+/// Change how a session is set up.
+#[utoipa::path(
+    tag = "sessions", params(("id" = String, Path)), request_body = ConfigureSession,
+    responses((status = 200, body = SessionDetails))
+)]
+#[patch("/api/sessions/{id}/details")]
+pub(super) async fn configure_session(
+    _: Caller,
+    api: Data<Api>,
+    path: SessionPath,
+    body: Body<ConfigureSession>,
+) -> Result<Json<SessionDetails>, ApiError> {
+    let Body(ConfigureSession { model, restart_policy }) = body;
+    Ok(Json(api.world.configure(&path.id()?, Configure { model, restart_policy }).await?))
+}
+
+/// How to sync.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SyncQuery {
+    /// Read the newest messages again.
+    #[param(required = false)]
+    force: bool,
+}
+
+impl FromFields for SyncQuery {
+    fn read(fields: &mut Fields) -> Self {
+        Self { force: fields.flag("force").unwrap_or(false) }
+    }
+}
+
+/// Read what an attached session's own program wrote meanwhile.
+#[utoipa::path(
+    tag = "sessions", params(("id" = String, Path), SyncQuery), responses((status = 400, body = super::error::ErrorBody))
+)]
+#[post("/api/sessions/{id}/sync")]
+pub(super) async fn sync_session(
+    _: Caller,
+    api: Data<Api>,
+    path: SessionPath,
+    query: Query<SyncQuery>,
+) -> Result<HttpResponse, ApiError> {
+    let entry = api.session(&path.id()?)?;
+    tracing::debug!(session = %entry.record.session.id, force = query.0.force, "nothing to sync");
+    Err(ApiError::bad_request("INVALID_STATE", "Session is not attached to an external session"))
+}
+
+/// Unbind a session from its chat platform.
+#[utoipa::path(
+    tag = "sessions", params(("id" = String, Path)), responses((status = 409, body = super::error::ErrorBody))
+)]
+#[delete("/api/sessions/{id}/platform")]
+pub(super) async fn unbind_platform(
+    _: Caller,
+    api: Data<Api>,
+    path: SessionPath,
+) -> Result<HttpResponse, ApiError> {
+    api.session(&path.id()?)?;
+    Err(ApiError::conflict("INVALID_STATE", "Session is not bound to any platform"))
+}

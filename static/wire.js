@@ -1,0 +1,212 @@
+// The one WebSocket: subscriptions with cursors, commands with replies, and coming back by itself.
+
+import { isSignedIn } from './api.js';
+
+const FIRST_WAIT = 500;
+const LONGEST_WAIT = 15_000;
+/// A visible page asks this often whether the line is alive, and gives it this long to answer.
+const ASK_EVERY = 20_000;
+const ANSWER_WITHIN = 8_000;
+
+/// Events: `status` (see `online` and `since`), `overview` (detail: a frame), `signed-out`.
+export class Wire extends EventTarget {
+  online = false;
+  /// Since when it is offline; null while online.
+  since = Date.now();
+
+  #socket = null;
+  #wait = FIRST_WAIT;
+  #timer = null;
+  #probe = null;
+  #next = 1;
+  #pending = new Map();
+  #followed = new Map();
+  #stopped = false;
+
+  start() {
+    addEventListener('online', () => this.retry());
+    document.addEventListener('visibilitychange', () => {
+      if (document.visibilityState === 'visible') this.#visible();
+    });
+    setInterval(() => this.#ask(), ASK_EVERY);
+    this.#connect();
+  }
+
+  /// Comes back now rather than after the wait.
+  retry() {
+    if (this.online || this.#stopped || this.#socket?.readyState === WebSocket.CONNECTING) return;
+    clearTimeout(this.#timer);
+    this.#wait = FIRST_WAIT;
+    this.#connect();
+  }
+
+  /// Follows a session from its first event. `follower`: `events(list)`, `caughtUp()`, `deleted()`,
+  /// `again()` (all is sent anew). Gives the function that ends it.
+  follow(session, follower) {
+    const followed = { follower, cursor: 0 };
+    this.#followed.set(session, followed);
+    this.#subscribe(session, followed);
+    return () => {
+      if (this.#followed.get(session) !== followed) return;
+      this.#followed.delete(session);
+      this.#send({ type: 'unsubscribe', session_id: session });
+    };
+  }
+
+  /// Sends a command. `keep`: it may be sent twice, so it waits for the connection and is sent again when
+  /// that was lost. Gives the promise of its result and the function that takes it back while it waits.
+  request(frame, { keep = false } = {}) {
+    const id = `w${this.#next++}`;
+    const pending = { frame: { ...frame, id }, keep };
+    const promise = new Promise((resolve, reject) => Object.assign(pending, { resolve, reject }));
+    if (!this.online && !keep) {
+      pending.reject(new WireError('OFFLINE', 'No connection. Try again when it is back.'));
+    } else {
+      this.#pending.set(id, pending);
+      this.#send(pending.frame);
+    }
+    const takeBack = () => {
+      if (this.online || !this.#pending.delete(id)) return false;
+      pending.reject(new WireError('TAKEN_BACK', 'Taken back.'));
+      return true;
+    };
+    return { promise, takeBack };
+  }
+
+  #connect() {
+    const socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/api/ws`);
+    this.#socket = socket;
+    let opened = false;
+    socket.onopen = () => {
+      opened = true;
+      this.#wait = FIRST_WAIT;
+      this.#online(true);
+      this.#send({ type: 'overview' });
+      for (const [session, followed] of this.#followed) this.#subscribe(session, followed);
+      for (const pending of this.#pending.values()) this.#send(pending.frame);
+    };
+    socket.onmessage = (message) => {
+      this.#alive();
+      let frame;
+      try { frame = JSON.parse(message.data); } catch { return; }
+      this.#hear(frame);
+    };
+    socket.onclose = async (event) => {
+      if (this.#socket !== socket) return;
+      this.#socket = null;
+      this.#online(false);
+      // A browser does not say why a handshake was refused.
+      if ((!opened || event.code === 1008) && (await isSignedIn()) === false) {
+        this.#stopped = true;
+        this.dispatchEvent(new Event('signed-out'));
+        return;
+      }
+      if (this.#socket) return;
+      const wait = this.#wait * (0.5 + Math.random() / 2);
+      this.#wait = Math.min(this.#wait * 2, LONGEST_WAIT);
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#connect(), wait);
+    };
+  }
+
+  #online(online) {
+    if (online === this.online) return;
+    this.online = online;
+    this.since = online ? null : Date.now();
+    if (!online) {
+      this.#alive();
+      for (const [id, pending] of this.#pending) {
+        if (pending.keep) continue;
+        this.#pending.delete(id);
+        pending.reject(new WireError('OFFLINE', 'The connection was lost before an answer came. Look whether it was done, then try again.'));
+      }
+    }
+    this.dispatchEvent(new Event('status'));
+  }
+
+  #hear(frame) {
+    switch (frame.type) {
+      case 'reply': return this.#reply(frame);
+      case 'events': return this.#events(frame);
+      case 'caught_up': return this.#followed.get(frame.session_id)?.follower.caughtUp();
+      case 'overview': case 'session': case 'approval': case 'condition':
+        return this.dispatchEvent(new CustomEvent('overview', { detail: frame }));
+      case 'session_deleted':
+        this.#followed.get(frame.session_id)?.follower.deleted();
+        this.#followed.delete(frame.session_id);
+        return this.dispatchEvent(new CustomEvent('overview', { detail: frame }));
+      default: // A newer daemon says more than this page knows.
+    }
+  }
+
+  #reply(frame) {
+    const pending = this.#pending.get(frame.id);
+    this.#pending.delete(frame.id);
+    if (!pending) return;
+    if (frame.ok) pending.resolve(frame.result);
+    else pending.reject(new WireError(frame.error?.code, frame.error?.message, frame.error?.details));
+  }
+
+  #events(frame) {
+    const followed = this.#followed.get(frame.session_id);
+    if (!followed) return;
+    const news = frame.events.filter((event) => event.seq > followed.cursor);
+    if (news.length === 0) return;
+    followed.cursor = news[news.length - 1].seq;
+    followed.follower.events(news);
+  }
+
+  #subscribe(session, followed) {
+    if (!this.online) return;
+    const { promise } = this.request({ type: 'subscribe', session_id: session, after: followed.cursor });
+    promise.catch((error) => {
+      if (this.#followed.get(session) !== followed || error.code === 'OFFLINE') return;
+      if (error.code === 'VALIDATION_ERROR' && followed.cursor > 0) {
+        // The daemon knows less than we have seen: its data is another one.
+        followed.cursor = 0;
+        followed.follower.again();
+        this.#subscribe(session, followed);
+      } else {
+        this.#followed.delete(session);
+        followed.follower.deleted(error);
+      }
+    });
+  }
+
+  #send(frame) {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame));
+  }
+
+  #visible() {
+    if (this.online) this.#ask(); else this.retry();
+  }
+
+  // A phone that changed networks keeps a dead line open for minutes.
+  #ask() {
+    if (!this.online || this.#probe || document.visibilityState !== 'visible') return;
+    this.#send({ type: 'ping' });
+    const socket = this.#socket;
+    this.#probe = setTimeout(() => {
+      this.#probe = null;
+      if (this.#socket !== socket || !socket) return;
+      this.#socket = null;
+      socket.close();
+      this.#online(false);
+      this.#connect();
+    }, ANSWER_WITHIN);
+  }
+
+  #alive() {
+    clearTimeout(this.#probe);
+    this.#probe = null;
+  }
+}
+
+/// Why a command was not done.
+export class WireError extends Error {
+  constructor(code, message, details = null) {
+    super(message ?? 'It was not done.');
+    this.code = code;
+    this.details = details;
+  }
+}
