@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::stage::{agent_pid, appends};
+use crate::harness::stage::{agent_pid, appends, lasts};
 use crate::harness::{Stage, eventually, lines, process};
 
 #[tokio::test]
@@ -103,9 +103,11 @@ async fn with_the_policy_never_it_stays_ended_until_the_next_input() {
     let stage = Stage::with_agents().await;
     let (id, mut seen) = stage.session().await;
     stage.api.patch(&format!("/api/sessions/{id}/details"), json!({ "restart_policy": "never" })).await.ok();
-    stage.api.start(&id, "SAY a\nHOLD gate\nSAY over").await;
+    // A first turn, so that the agent has written down its conversation.
+    stage.api.start(&id, "SAY ready").await;
+    seen.idle(1, 40).await;
+    stage.api.input(&id, "SAY a\nHOLD gate\nSAY over").await;
     stage.model().held("gate").await;
-    seen.next("agent_started", 0, 10).await;
     process::kill9(agent_pid(&seen.events));
     let exited = seen.next("agent_exited", 0, 20).await;
     seen.next("session_state", exited.seq, 20).await;
@@ -145,19 +147,12 @@ async fn six_kills_in_a_row_hold_it_with_a_clear_cause_and_the_next_input_starts
 #[tokio::test]
 async fn a_killed_agents_tools_are_ended_with_it() {
     let stage = Stage::with_agents().await;
-    let (_, mut seen) = stage.started("SHELL sleep 5511 & sleep 5512; wait\nSAY over").await;
+    let (_, mut seen) = stage.started(&format!("{}\nSAY over", lasts(5511))).await;
     let ask = seen.asked(0).await;
     stage.api.allow(ask.text("approval_id")).await;
-    let mark = stage.home.mark.clone();
-    eventually("the tool runs", 20, || async {
-        (!process::running("sleep 551", &mark).is_empty()).then_some(())
-    })
-    .await;
+    stage.lasting_runs(5511).await;
     process::kill9(agent_pid(&seen.events));
-    eventually("the tool is gone", 20, || async {
-        process::running("sleep 551", &mark).is_empty().then_some(())
-    })
-    .await;
+    stage.lasting_is_gone(5511).await;
 }
 
 #[tokio::test]

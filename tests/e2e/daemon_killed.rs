@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::harness::stage::{agent_pid, appends};
-use crate::harness::{Stage, Transcript, eventually, lines, process};
+use crate::harness::stage::{agent_pid, appends, lasts};
+use crate::harness::{Stage, Transcript, cli, eventually, lines, process};
 
 #[tokio::test]
 async fn killed_in_mid_stream_it_goes_on_with_the_same_agent_and_loses_no_word() {
@@ -50,6 +50,18 @@ async fn killed_while_a_question_waits_it_asks_the_same_question_again_and_the_c
     assert_eq!(agent_pid(&seen.events), pid);
     assert_eq!(seen.of("permission_request").len(), 1);
     seen.check_against_replay().await;
+}
+
+#[tokio::test]
+async fn killed_as_soon_as_the_agent_runs_it_gives_it_the_prompt_afterwards_and_once() {
+    let stage = &mut Stage::with_agents().await;
+    let (_, mut seen) = stage.started("SAY hello").await;
+    seen.next("agent_started", 0, 20).await;
+    stage.daemon.kill9_and_restart().await;
+    seen.idle(1, 40).await;
+    assert_eq!(seen.said().matches("hello").count(), 1);
+    assert_eq!(seen.of("agent_started").len(), 1);
+    assert_eq!(stage.model().requests().len(), 1);
 }
 
 #[tokio::test]
@@ -150,6 +162,7 @@ async fn a_turn_survives(point: &str) {
     let prompt =
         format!("STREAM 300 w\n{}\nSTREAM 300 w\n{}\nSAY over", appends("1", &file), appends("2", &file));
     let (id, mut seen) = stage.started(&prompt).await;
+    let api = stage.api.clone();
     seen.next("agent_started", 0, 20).await;
     for count in [1, 2, 3, 5, 8] {
         stage.daemon.kill9();
@@ -157,20 +170,20 @@ async fn a_turn_survives(point: &str) {
             continue;
         }
         // Answer what is open until the fault comes or the turn is over.
-        while stage.daemon.runs() {
+        let daemon = std::cell::RefCell::new(&mut stage.daemon);
+        eventually("the fault, or the end of the turn", 40, || async {
             let path = format!("/api/approvals?session_id={id}&state=open");
-            let Ok(open) = stage.api.attempt(reqwest::Method::GET, &path, None).await else { break };
-            for approval in open.body.as_array().into_iter().flatten() {
+            let open = api.attempt(reqwest::Method::GET, &path, None).await.map(|open| open.body);
+            for approval in open.iter().flat_map(|open| open.as_array()).flatten() {
                 let path = format!("/api/approvals/{}/answer", approval["id"].as_str().unwrap());
-                let body = json!({ "decision": "allow" });
-                let _ = stage.api.attempt(reqwest::Method::POST, &path, Some(body)).await;
+                // The daemon may die before it answers.
+                let _ = api.attempt(reqwest::Method::POST, &path, Some(json!({ "decision": "allow" }))).await;
             }
-            let session = stage.api.attempt(reqwest::Method::GET, &format!("/api/sessions/{id}"), None).await;
-            if session.is_ok_and(|session| session.body["state"] == "AWAITING_INPUT") {
-                break;
-            }
-            tokio::time::sleep(crate::harness::LOOK).await;
-        }
+            let session = api.attempt(reqwest::Method::GET, &format!("/api/sessions/{id}"), None).await;
+            let over = session.is_ok_and(|session| session.body["state"] == "AWAITING_INPUT");
+            (over || !daemon.borrow_mut().runs()).then_some(())
+        })
+        .await;
     }
     stage.daemon.kill9();
     seen.disconnect();
@@ -218,8 +231,10 @@ async fn a_stop_leaves_the_agents_running_and_a_stop_with_agents_ends_them() {
     seen.next("agent_started", 0, 10).await;
     let pid = agent_pid(&seen.events);
 
-    stage.cli(&["stop"]).await.ok();
-    assert!(stage.daemon.ended(20).await.success());
+    // The command waits until the process is gone, and we are who must reap it.
+    let (said, status) = tokio::join!(cli::tether(&stage.home, &["stop"]), stage.daemon.ended(20));
+    said.ok();
+    assert!(status.success());
     assert!(process::alive(pid), "a plain stop leaves agents alone");
 
     stage.daemon.start().await;
@@ -227,17 +242,14 @@ async fn a_stop_leaves_the_agents_running_and_a_stop_with_agents_ends_them() {
     seen.idle(1, 30).await;
     assert_eq!(agent_pid(&seen.events), pid);
 
-    stage.api.input(&id, "SHELL sleep 4433 & sleep 4434; wait").await;
+    stage.api.input(&id, &lasts(4433)).await;
     let ask = seen.asked(seen.last_seq()).await;
     stage.api.allow(ask.text("approval_id")).await;
-    let mark = stage.home.mark.clone();
-    eventually("the tool runs", 20, || async {
-        (!process::running("sleep 443", &mark).is_empty()).then_some(())
-    })
-    .await;
-    stage.cli(&["stop", "--agents"]).await.ok();
-    assert!(stage.daemon.ended(30).await.success());
-    eventually("the agent and its tool are gone", 10, || async { stage.marked().is_empty().then_some(()) })
-        .await;
-    assert!(process::running("sleep 443", &mark).is_empty());
+    stage.lasting_runs(4433).await;
+    let (said, status) =
+        tokio::join!(cli::tether(&stage.home, &["stop", "--agents"]), stage.daemon.ended(30));
+    said.ok();
+    assert!(status.success());
+    eventually("the agent is gone", 10, || async { stage.marked().is_empty().then_some(()) }).await;
+    stage.lasting_is_gone(4433).await;
 }

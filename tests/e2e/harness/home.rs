@@ -29,7 +29,10 @@ pub struct Home {
 impl Home {
     /// Makes the folders and picks a port.
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("tether-e2e-").tempdir().expect("a temporary folder");
+        let mut folder =
+            tempfile::Builder::new().prefix("tether-e2e-").tempdir().expect("a temporary folder");
+        // For a look at what a failing scenario left.
+        folder.disable_cleanup(std::env::var_os("RIG_KEEP").is_some());
         for name in ["work", "tmp", ".config", ".local/share", ".local/state", ".cache", "claude"] {
             std::fs::create_dir_all(folder.path().join(name)).expect("a folder in the temporary home");
         }
