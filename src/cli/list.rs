@@ -61,10 +61,9 @@ fn lines(sessions: &[Session], width: usize) -> Vec<String> {
     let rows: Vec<Vec<String>> = sessions
         .iter()
         .map(|session| {
-            let waits = if session.has_pending_permission { "needs approval" } else { label(session.state) };
             vec![
                 short(session.id.as_str(), 12).to_owned(),
-                waits.to_owned(),
+                label(session.state).to_owned(),
                 session.name.clone().unwrap_or_default(),
                 session.directory.clone(),
             ]

@@ -85,6 +85,7 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
         conversation: spec.conversation.clone(),
         resume: spec.run.resumed,
         model: spec.model.clone(),
+        planning: spec.planning,
         trusted: false,
         extra_args: settings.claude_args.clone(),
     });

@@ -79,6 +79,8 @@ pub struct ProcessSpec {
     pub conversation: String,
     /// The model.
     pub model: Option<String>,
+    /// Whether it shall only plan.
+    pub planning: bool,
 }
 
 /// The program runs. Answered when that is recorded; nothing is said to the agent before.
