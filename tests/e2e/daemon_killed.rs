@@ -101,8 +101,9 @@ async fn a_turn_that_ended_while_the_daemon_was_dead_is_told_afterwards_and_what
 }
 
 /// A question is open, the daemon is killed and lives again with a fault; somebody answers; whatever
-/// happens at the fault, after a clean start the answer holds and the command runs exactly once.
-async fn an_answer_survives(fault: &str) {
+/// happens at the fault, after a clean start the command runs exactly once. An answer that was durable at the
+/// fault is not given again.
+async fn an_answer_survives(fault: &str, durable: bool) {
     let stage = &mut Stage::with_agents().await;
     let file = stage.file("out");
     let (_, mut seen) = stage.started(&format!("{}\nSAY over", appends("x", &file))).await;
@@ -119,8 +120,11 @@ async fn an_answer_survives(fault: &str) {
     }
     seen.disconnect();
     stage.daemon.start().await;
-    stage.api.allow(&approval).await; // first answer or the same again: both succeed
+    if !durable {
+        stage.api.allow(&approval).await; // the first answer or the same again: both succeed
+    }
     seen.idle(1, 30).await;
+    stage.api.allow(&approval).await; // the same again succeeds and does nothing
     assert_eq!(lines(&file), ["x"], "{fault}");
     assert_eq!(agent_pid(&seen.events), pid, "{fault}");
     assert_eq!(seen.said().matches("over").count(), 1, "{fault}");
@@ -132,27 +136,27 @@ async fn an_answer_survives(fault: &str) {
 
 #[tokio::test]
 async fn killed_between_an_answer_and_its_delivery_it_delivers_it_once() {
-    an_answer_survives("agent.before_send").await;
+    an_answer_survives("agent.before_send", true).await;
 }
 
 #[tokio::test]
 async fn killed_right_after_the_delivery_of_an_answer_it_does_not_run_the_command_twice() {
-    an_answer_survives("agent.after_send").await;
+    an_answer_survives("agent.after_send", true).await;
 }
 
 #[tokio::test]
 async fn killed_before_the_answer_is_written_it_can_be_answered_again() {
-    an_answer_survives("log.before_commit").await;
+    an_answer_survives("log.before_commit", false).await;
 }
 
 #[tokio::test]
 async fn killed_while_the_answer_is_being_written_it_is_answered_or_not_but_never_half() {
-    an_answer_survives("log.mid_commit").await;
+    an_answer_survives("log.mid_commit", false).await;
 }
 
 #[tokio::test]
 async fn killed_after_the_answer_was_written_it_holds() {
-    an_answer_survives("log.after_commit").await;
+    an_answer_survives("log.after_commit", true).await;
 }
 
 /// A turn with text and two commands runs while the log dies at its `count`th commit, again and again.
@@ -221,6 +225,25 @@ async fn a_turn_survives_kills_in_mid_commit() {
 #[tokio::test]
 async fn a_turn_survives_kills_after_commits() {
     a_turn_survives("log.after_commit").await;
+}
+
+#[tokio::test]
+async fn killed_while_an_interrupt_is_under_way_it_carries_it_out() {
+    let stage = &mut Stage::with_agents().await;
+    let (id, mut seen) = stage.started(&format!("{}\nSAY never", lasts(6622))).await;
+    let ask = seen.asked(0).await;
+    stage.api.allow(ask.text("approval_id")).await;
+    stage.lasting_runs(6622).await;
+    stage.daemon.kill9();
+    assert!(stage.daemon.start_with_fault("agent.before_send").await);
+    // Recorded, then killed before the agent was told: the request may be answered or not.
+    let path = format!("/api/sessions/{id}/interrupt");
+    let _ = stage.api.attempt(reqwest::Method::POST, &path, Some(json!({}))).await;
+    stage.daemon.ended(20).await;
+    stage.daemon.start().await;
+    seen.idle(1, 40).await;
+    stage.lasting_is_gone(6622).await;
+    assert!(!seen.said().contains("never"));
 }
 
 #[tokio::test]
