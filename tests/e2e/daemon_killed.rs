@@ -234,6 +234,8 @@ async fn killed_while_an_interrupt_is_under_way_it_carries_it_out() {
     let ask = seen.asked(0).await;
     stage.api.allow(ask.text("approval_id")).await;
     stage.lasting_runs(6622).await;
+    // Nothing is unsure now, so that the next line to the agent is the interrupt.
+    seen.next("permission_delivered", ask.seq, 10).await;
     stage.daemon.kill9();
     assert!(stage.daemon.start_with_fault("agent.before_send").await);
     // Recorded, then killed before the agent was told: the request may be answered or not.
