@@ -25,18 +25,18 @@ export function card(app, approval, { inline = false } = {}) {
     el('div', { class: 'who' }, shape, el('b', {}, el('button', { class: 'plain', on: { click: () => app.open(approval.session_id) } })), since),
     el('div', { class: 'where' }),
   ];
-  const node = el('article', { class: inline ? 'card inline' : 'card', 'aria-label': deed(approval) }, ...(head ?? []), ...body(me, approval, inline), end, foot);
+  const node = el('article', { class: inline ? 'card inline' : 'card', 'aria-label': deed(approval) }, ...(head ?? []), ...body(me, approval, inline ? shape : null), end, foot);
 
   const arm = armed(node, end, me);
   const answer = (words) => send(app, me, words, draw);
 
   function draw() {
     const current = me.approval;
+    shape.replaceChildren(state(shapeOf(current), ''));
     if (head) {
       const session = app.store.sessions.get(current.session_id);
       head[0].querySelector('button').textContent = nameOf(session);
       head[1].textContent = place(current.directory);
-      shape.replaceChildren(state(shapeOf(current), ''));
       since.textContent = age(current.requested_at);
     }
     if (current.state !== 'open') {
@@ -74,7 +74,7 @@ function shapeOf(approval) {
 
 // What would happen.
 
-function body(me, approval, inline) {
+function body(me, approval, shape) {
   const input = approval.tool_input ?? {};
   const nodes = [];
   const said = approval.reason || (typeof input.description === 'string' && approval.tool_name === 'Bash' ? input.description : null);
@@ -82,7 +82,7 @@ function body(me, approval, inline) {
   if (said && approval.kind !== 'question') nodes.push(el('p', { class: 'said' }, ...visible(said)));
   if (approval.kind === 'question') return [...nodes, ...questions(me, approval)];
   const title = approval.kind === 'plan' ? 'Start work on this plan' : deed(approval);
-  nodes.push(el('h2', {}, inline ? state('ask', '') : null, el('span', {}, ...visible(title)), approval.kind === 'unknown' ? el('span', { class: 'chip ask', text: 'Not understood: shown raw' }) : null));
+  nodes.push(el('h2', {}, shape, el('span', {}, ...visible(title)), approval.kind === 'unknown' ? el('span', { class: 'chip ask', text: 'Not understood: shown raw' }) : null));
   if (approval.kind === 'unknown') return [...nodes, well(JSON.stringify(input, null, 2))];
   if (approval.kind === 'plan' && typeof input.plan === 'string') {
     nodes.push(el('div', { class: 'plan' }, ...visible(input.plan)));

@@ -3,11 +3,13 @@
 import { startSession } from './api.js';
 import { card } from './approval.js';
 import { alarm, el, icon, state } from './dom.js';
-import { Transcript } from './transcript.js';
+import { MOST_ROWS, Transcript } from './transcript.js';
 import { nameOf, place, stateOf } from './words.js';
 
 /// As near to the end as this counts as reading along.
 const NEAR_END = 48;
+/// Streamed words are drawn this often, in milliseconds.
+const BEAT = 40;
 /// Long enough to read what came of an answer.
 const READ = 4000;
 
@@ -30,6 +32,10 @@ export class SessionView {
   #follows = true;
   #unfollow;
   #loading = el('div', { class: 'stamp', text: 'Loading…' });
+  /// Events that are not drawn yet: the backlog until it is whole, then what comes within one beat.
+  #waiting = [];
+  #timer = null;
+  #caughtUp = false;
 
   constructor(app, id) {
     this.#app = app;
@@ -43,22 +49,24 @@ export class SessionView {
       app.banner(), this.#scroll,
       el('footer', { class: 'foot' }, this.#latest, this.#failure, el('div', { class: 'in' }, this.#field, this.#send)));
     this.#unfollow = app.wire.follow(id, {
-      events: (events) => {
-        this.#transcript.add(events);
-        this.#stick();
-      },
+      events: (events) => this.#hear(events),
       caughtUp: () => {
+        this.#caughtUp = true;
         this.#loading.hidden = true;
-        this.#stick();
+        this.#draw();
       },
       deleted: (error) => this.#gone(error),
-      again: () => this.#transcript.clear(),
+      again: () => {
+        this.#waiting = [];
+        this.#transcript.clear();
+      },
     });
     this.#typed();
   }
 
   end() {
     this.#unfollow();
+    clearTimeout(this.#timer);
     for (const shown of this.#cards.values()) shown.end();
   }
 
@@ -113,6 +121,24 @@ export class SessionView {
   }
 
   tick() {}
+
+  #hear(events) {
+    this.#waiting.push(...events);
+    if (!this.#caughtUp && this.#waiting.length > 2 * MOST_ROWS) {
+      this.#transcript.skipped();
+      this.#waiting = this.#waiting.slice(-MOST_ROWS);
+    }
+    if (this.#caughtUp) this.#timer ??= setTimeout(() => this.#draw(), BEAT);
+  }
+
+  #draw() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#waiting.length > MOST_ROWS) this.#transcript.skipped();
+    this.#transcript.add(this.#waiting.slice(-MOST_ROWS));
+    this.#waiting = [];
+    this.#stick();
+  }
 
   #gone(error) {
     this.#loading.hidden = true;

@@ -4,8 +4,8 @@
 import { el, glyph, icon, plain, state, visible } from './dom.js';
 import { clock, duration, object, who } from './words.js';
 
-/// Rows that are kept; the oldest go.
-const MOST_ROWS = 3000;
+/// Rows that are kept; the oldest go. `tether watch` shows all.
+export const MOST_ROWS = 2000;
 /// Characters of a tool's output that are shown before "Show all".
 const SHORT_OUTPUT = 4000;
 
@@ -23,13 +23,21 @@ export class Transcript {
   /// The piece that a stream of text goes on in: `{kind, parent, node}`.
   #open = null;
   #said = '';
+  #earlier = el('div', { class: 'stamp', text: 'Earlier parts are not shown here.' });
 
   add(events) {
     for (const event of events) {
       const handler = this[`on_${event.type}`];
       if (handler && event.data) handler.call(this, event.data, event);
     }
-    while (this.node.childElementCount > MOST_ROWS) this.node.firstElementChild.remove();
+    const extra = this.node.childElementCount - MOST_ROWS;
+    for (let count = 0; count < extra; count += 1) this.node.firstElementChild.remove();
+    if (extra > 0) this.skipped();
+  }
+
+  /// Says at the top that it does not begin with the beginning.
+  skipped() {
+    if (this.node.firstElementChild !== this.#earlier) this.node.prepend(this.#earlier);
   }
 
   clear() {
@@ -118,23 +126,23 @@ export class Transcript {
     const shell = typeof data.input?.command === 'string';
     const file = typeof data.input?.file_path === 'string' || typeof data.input?.notebook_path === 'string';
     const end = el('span', { class: 'end' }, state('work', ''));
-    const out = el('div', { class: 'inside' }, el('div', { class: 'out' }, ...visible(shell ? `$ ${data.input.command}` : JSON.stringify(data.input, null, 2))));
-    const row = el('details', { class: 'tool' }, el('summary', {}, icon(shell ? 'tool' : file ? 'file' : 'task'), shell ? null : el('span', { class: 'kind' }, ...visible(name)), el('code', {}, ...visible(object(data.input).slice(0, 300))), end), out);
-    this.#row(row, data.parent_tool_use_id);
-    if (data.tool_use_id) this.#tools.set(data.tool_use_id, { row, end, out });
+    const asked = () => el('div', { class: 'out' }, ...visible(shell ? `$ ${data.input.command}` : JSON.stringify(data.input, null, 2)));
+    const tool = folded('tool', [icon(shell ? 'tool' : file ? 'file' : 'task'), shell ? null : el('span', { class: 'kind' }, ...visible(name)), el('code', {}, ...visible(object(data.input).slice(0, 300))), end], asked);
+    this.#row(tool.row, data.parent_tool_use_id);
+    if (data.tool_use_id) this.#tools.set(data.tool_use_id, { ...tool, end });
   }
 
   on_tool_result(data) {
     const text = plain(data.text ?? '');
     const tool = this.#tools.get(data.tool_use_id);
-    const result = output(text, data.truncated);
+    const result = () => output(text, data.truncated);
     if (!tool) {
-      this.#row(el('details', { class: 'tool' }, el('summary', {}, icon('tool'), el('code', { text: 'Result' }), ending(data)), el('div', { class: 'inside' }, result)), data.parent_tool_use_id);
+      this.#row(folded('tool', [icon('tool'), el('code', { text: 'Result' }), ending(data)], result).row, data.parent_tool_use_id);
       return;
     }
     this.#tools.delete(data.tool_use_id);
     tool.end.replaceWith(ending(data));
-    tool.out.append(result);
+    tool.more(result);
     if (data.is_error) tool.row.open = true;
   }
 
@@ -213,10 +221,23 @@ export class Transcript {
   on_agent_held(data) { this.#note('held', 'held', `Held${data.until ? ` until ${clock(data.until)}` : ''}`, data.message); }
 
   on_agent_unparsed(data) {
-    this.#row(el('details', { class: 'tool' }, el('summary', {}, icon('task'), el('code', { text: 'The agent said something that was not understood' })), el('div', { class: 'inside' }, el('div', { class: 'out' }, ...visible(`${data.message ?? ''}\n${data.line ?? ''}`)))));
+    const said = () => el('div', { class: 'out' }, ...visible(`${data.message ?? ''}\n${data.line ?? ''}`));
+    this.#row(folded('tool', [icon('task'), el('code', { text: 'The agent said something that was not understood' })], said).row);
   }
 
   on_checkpoint(data) { this.#stamp('Work tree saved', data.message); }
+}
+
+/// A row that opens; what is inside is made when it is opened first. `more` puts another part inside.
+function folded(kind, summary, ...makers) {
+  const inside = el('div', { class: 'inside' });
+  const fill = () => { for (const make of makers.splice(0)) inside.append(make()); };
+  const row = el('details', { class: kind, on: { toggle: () => { if (row.open) fill(); } } }, el('summary', {}, ...summary.filter(Boolean)), inside);
+  const more = (make) => {
+    makers.push(make);
+    if (row.open) fill();
+  };
+  return { row, more };
 }
 
 function ending(data) {

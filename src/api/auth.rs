@@ -110,7 +110,8 @@ fn identify(api: &Api, req: &ServiceRequest) -> Result<Caller, bool> {
     };
     let bearer = bearer(req);
     if let Some(given) = bearer {
-        if bool::from(given.as_bytes().ct_eq(token.as_bytes())) {
+        // An empty token would be no secret: nobody is let in by it.
+        if !token.is_empty() && bool::from(given.as_bytes().ct_eq(token.as_bytes())) {
             return Ok(Caller { surface, name: None, device: None });
         }
         if let Some(device) = api.pairing.find(given) {

@@ -1,6 +1,7 @@
 //! What routes take in: bodies, queries and ids, each refused in the API's own shape.
 
 use std::future::{Ready, ready};
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::{StatusCode, header};
@@ -14,6 +15,9 @@ use tether_actors::domain::ids::SessionId;
 use super::Api;
 use super::error::ApiError;
 use super::fields::Fields;
+
+/// So long may a body pause; who sends none must not hold a connection for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a route takes, read from the fields of a body or a query.
 pub trait FromFields: Sized + 'static {
@@ -83,12 +87,27 @@ async fn collect(mut payload: Payload, limit: usize, declared: Option<u64>) -> R
     }
     let mut body = BytesMut::from(first);
     while body.len() <= limit {
-        match payload.next().await {
-            Some(chunk) => body.extend_from_slice(&chunk.map_err(cut)?),
+        match next(&mut payload).await? {
+            Some(chunk) => body.extend_from_slice(&chunk),
             None => return Ok(body.freeze()),
         }
     }
     Err(ApiError::too_large(limit))
+}
+
+async fn next(payload: &mut Payload) -> Result<Option<Bytes>, ApiError> {
+    match tokio::time::timeout(PATIENCE, payload.next()).await {
+        Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
+        Ok(None) => Ok(None),
+        Ok(Some(Err(error))) => {
+            let message = format!("the body did not arrive whole: {error}");
+            Err(ApiError::bad_request("INCOMPLETE_BODY", message))
+        }
+        Err(_) => {
+            let message = format!("nothing of the body came for {} seconds", PATIENCE.as_secs());
+            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", message))
+        }
+    }
 }
 
 /// An object, or what is wrong with it.

@@ -38,11 +38,11 @@ pub struct Metrics {
     approvals: Gauge<i64, AtomicI64>,
     events: Gauge<u64, AtomicU64>,
     healthy: Gauge,
+    replaced: Gauge<u64, AtomicU64>,
     uptime: Gauge<u64, AtomicU64>,
     /// Event streams (SSE) that are open.
     pub streams: Gauge<i64, AtomicI64>,
-    /// Sockets (WebSocket) that are open.
-    pub sockets: Gauge<i64, AtomicI64>,
+    sockets: Gauge<i64, AtomicI64>,
 }
 
 /// The path of a route, with `{id}` for what varies. Clones share the text.
@@ -84,6 +84,7 @@ impl Default for Metrics {
             approvals: Gauge::default(),
             events: Gauge::default(),
             healthy: Gauge::default(),
+            replaced: Gauge::default(),
             uptime: Gauge::default(),
             streams: Gauge::default(),
             sockets: Gauge::default(),
@@ -110,6 +111,11 @@ impl Metrics {
         registry.register("approvals_open", "Approvals that wait for an answer", self.approvals.clone());
         registry.register("events_stored", "Events of the sessions that exist", self.events.clone());
         registry.register("log_healthy", "1 while the event log takes new work", self.healthy.clone());
+        registry.register(
+            "session_actors_replaced",
+            "Deaths of sessions' actors that the registry made good since the start",
+            self.replaced.clone(),
+        );
         registry.register("event_streams", "Open event streams (SSE)", self.streams.clone());
         registry.register("sockets", "Open WebSockets", self.sockets.clone());
         registry.register_with_unit(
@@ -158,6 +164,8 @@ impl Metrics {
         self.events.set(events);
         self.approvals.set(i64::try_from(model.open_approvals().len()).unwrap_or(i64::MAX));
         self.healthy.set(i64::from(model.condition() == Condition::Healthy));
+        self.sockets.set(i64::try_from(api.sockets.open()).unwrap_or(i64::MAX));
+        self.replaced.set(api.world.cells_replaced());
         self.uptime.set(api.settings.started_at.elapsed().as_secs());
     }
 }

@@ -1,8 +1,8 @@
 //! HTTP: REST, server-sent events, the WebSocket's handshake and the web app.
 //!
-//! One file a resource. A request passes [`edge`] first (host, origin, token), then its route takes it
-//! apart with [`extract`] and asks the supervised world, or reads what is committed from the log's read
-//! model. Nothing here decides: refusals are the world's, put into one shape by [`error`].
+//! One file a resource. A request passes `edge` first (host, origin, token), then its route takes it
+//! apart with `extract` and asks the supervised world, or reads what is committed from the log's read
+//! model. Nothing here decides: refusals are the world's, put into one shape by `error`.
 
 mod approvals;
 mod assets;
@@ -33,6 +33,7 @@ mod shutdown;
 mod status;
 mod steering;
 mod throttle;
+mod ws;
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ use tether_actors::domain::device::Device;
 use tether_actors::domain::ids::SessionId;
 use tether_actors::log::{Log, SessionEntry};
 use tether_actors::registry::World;
+use tether_actors::socket::Sockets;
 
 use error::ApiError;
 pub use server::{BindError, Listener, Running, ServeError, bind, serve};
@@ -109,6 +111,7 @@ pub struct Api {
     throttle: throttle::Throttle,
     metrics: metrics::Metrics,
     shutdown: ShutdownSwitch,
+    sockets: Sockets,
     docs: openapi::Docs,
     /// How many diffs may be made at once.
     git_runs: tokio::sync::Semaphore,
@@ -124,6 +127,7 @@ impl Api {
             pairing: pairing::Pairing::new(devices),
             throttle: throttle::Throttle::default(),
             metrics: metrics::Metrics::default(),
+            sockets: Sockets::default(),
             docs: openapi::Docs::default(),
             git_runs: tokio::sync::Semaphore::new(2),
             log: world.log().clone(),

@@ -46,6 +46,7 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(health::health)
         .service(events::stream_events)
         .service(events::stream_events_of_old)
+        .service(ws::open_socket)
         .service(sessions::list_sessions)
         .service(sessions::create_session)
         .service(sessions::get_session)

@@ -166,6 +166,12 @@ pub async fn serve(
         server = server.listen(socket)?;
     }
     let server = server.run();
+    let stopping = api.clone();
+    actix_web::rt::spawn(async move {
+        // An open socket would hold the server for its whole patience.
+        stopping.shutdown.turned().await;
+        stopping.sockets.goodbye("the daemon is stopping");
+    });
     Ok(Running { handle: server.handle(), server, api })
 }
 

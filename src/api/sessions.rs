@@ -256,6 +256,9 @@ pub(super) struct ConfigureSession {
     /// The model; null = the agent's default.
     #[schema(value_type = Option<String>, required = false)]
     model: Option<Option<String>>,
+    /// Whether the agent shall only plan, until a person takes its plan.
+    #[schema(required = false)]
+    planning: Option<bool>,
     /// What to do when the agent crashes in mid-turn.
     #[schema(inline, required = false)]
     restart_policy: Option<RestartPolicy>,
@@ -267,6 +270,7 @@ impl FromFields for ConfigureSession {
         let model = fields.text_within("model", 0, SHORT);
         Self {
             model: given.then(|| non_empty(model)),
+            planning: fields.flag("planning"),
             restart_policy: fields.word("restart_policy", &RESTART_POLICIES).and_then(policy),
         }
     }
@@ -284,8 +288,8 @@ pub(super) async fn configure_session(
     path: SessionPath,
     body: Body<ConfigureSession>,
 ) -> Result<Json<SessionDetails>, ApiError> {
-    let Body(ConfigureSession { model, restart_policy }) = body;
-    Ok(Json(api.world.configure(&path.id()?, Configure { model, restart_policy }).await?))
+    let Body(ConfigureSession { model, planning, restart_policy }) = body;
+    Ok(Json(api.world.configure(&path.id()?, Configure { model, planning, restart_policy }).await?))
 }
 
 /// How to sync.

@@ -4,6 +4,7 @@ mod access;
 mod garbage;
 mod resources;
 mod streams;
+mod wire;
 
 use std::sync::Arc;
 
@@ -30,14 +31,17 @@ pub fn api() -> Data<Api> {
 
 /// The same with these settings.
 fn api_with(settings: Settings) -> Data<Api> {
+    Api::new(world(), settings, Vec::new(), ShutdownSwitch::default())
+}
+
+/// A world in memory, on the current thread.
+fn world() -> World {
     let cells = CellSettings {
         session: Arc::new(SessionSettings::default()),
         agent: Arc::new(AgentSettings::default()),
         approval_limit_seconds: None,
     };
-    let settings_of_world = WorldSettings { cells, retention: None, threads: 1 };
-    let (world, _) = World::open_here(Log::in_memory(), settings_of_world);
-    Api::new(world, settings, Vec::new(), ShutdownSwitch::default())
+    World::open_here(Log::in_memory(), WorldSettings { cells, retention: None, threads: 1 }).0
 }
 
 /// Whether a future still waits.

@@ -79,15 +79,17 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
         .map_err(|error| BringUpError { cause: EndCause::NotFound, message: error.to_string() })?;
     let protocol = protocols::restore(&spec.run.protocol, &serde_json::Value::Null)
         .map_err(|error| BringUpError::crash("the agent's protocol is unknown", error))?;
-    let launch = protocol.launch(&LaunchSpec {
+    let mut launch = protocol.launch(&LaunchSpec {
         program: found.path.clone(),
         directory: spec.directory.clone(),
         conversation: spec.conversation.clone(),
         resume: spec.run.resumed,
         model: spec.model.clone(),
+        planning: spec.planning,
         trusted: false,
         extra_args: settings.claude_args.clone(),
     });
+    launch.env.extend(settings.environment.iter().cloned());
     let folder = spool_folder(settings, spec);
     let no_spool = |error| BringUpError::crash("the agent's spool could not be made", error);
     // An earlier try may have left one.

@@ -49,8 +49,8 @@ const TERM_GRACE: Duration = Duration::from_secs(2);
 /// Lines that wait for the agent to read; a session has few commands in flight.
 const WRITE_QUEUE: usize = 64;
 
-/// How agents are started, from the configuration.
-#[derive(Clone, Debug, Default)]
+/// How agents are started, from the configuration. Not `Debug`: it holds keys.
+#[derive(Clone, Default)]
 pub struct AgentSettings {
     /// Where the spools lie: `<data>/agents`.
     pub spool_root: PathBuf,
@@ -60,6 +60,8 @@ pub struct AgentSettings {
     pub claude_args: Vec<String>,
     /// Names of our own secrets in the environment, which no agent gets.
     pub own_secrets: Vec<String>,
+    /// Variables that agents get beside the daemon's own: keys of theirs that stand in our configuration.
+    pub environment: Vec<(String, String)>,
 }
 
 /// What is to be run, or found running.
@@ -77,6 +79,8 @@ pub struct ProcessSpec {
     pub conversation: String,
     /// The model.
     pub model: Option<String>,
+    /// Whether it shall only plan.
+    pub planning: bool,
 }
 
 /// The program runs. Answered when that is recorded; nothing is said to the agent before.

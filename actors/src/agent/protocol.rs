@@ -22,6 +22,8 @@ pub struct LaunchSpec {
     pub resume: bool,
     /// The model; `None` = the agent's default.
     pub model: Option<String>,
+    /// Whether it shall only plan.
+    pub planning: bool,
     /// Whether the person trusts what the directory brings along (settings, hooks, plugins).
     pub trusted: bool,
     /// More arguments, from the configuration.

@@ -113,6 +113,8 @@ pub enum AgentEvent {
         /// What the agent said: `Ok` with its answer, or its error text.
         result: Result<Value, String>,
     },
+    /// It now plans only (true), or works again (false).
+    Planning(bool),
     /// It denied a tool by itself, without asking.
     DeniedByAgent {
         /// The tool.
@@ -189,6 +191,8 @@ pub enum AgentCommand {
     Interrupt,
     /// Use this model from now on; null = its default.
     SetModel(Option<String>),
+    /// Only plan from now on (true), or work again (false).
+    SetPlanning(bool),
     /// Drop an input that it has but has not begun.
     CancelInput(InputId),
     /// End, when idle.

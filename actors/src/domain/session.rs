@@ -80,6 +80,9 @@ pub struct SessionRecord {
     /// Model that a person chose; null = the agent's own default.
     #[serde(default)]
     pub model: Option<String>,
+    /// Whether the agent only plans, until a person takes its plan or says otherwise.
+    #[serde(default)]
+    pub planning: bool,
     /// What to do when the agent crashes in mid-turn.
     #[serde(default)]
     pub restart_policy: RestartPolicy,

@@ -140,6 +140,7 @@ impl Book {
     ) -> Result<(Approval, Option<Change>), GateError> {
         let index = self.position(which).ok_or_else(|| GateError::NotFound(name_of(which)))?;
         let approval = &self.approvals[index];
+        let answer = with_answers_in_place(approval, answer);
         if approval.state != ApprovalState::Open {
             return same_or_refused(approval.clone(), &answer).map(|approval| (approval, None));
         }
@@ -486,6 +487,26 @@ pub fn same_or_refused(approval: Approval, answer: &Answer) -> Result<Approval, 
     if same { Ok(approval) } else { Err(GateError::AlreadyAnswered(Box::new(approval))) }
 }
 
+/// The peer's clients answer a question by a changed input with `answers` in it (question to label); here that is
+/// the same as giving the answers themselves.
+fn with_answers_in_place(approval: &Approval, answer: Answer) -> Answer {
+    let Answer::Allow { scope, updated_input: Some(input), answers: None, message } = answer else {
+        return answer;
+    };
+    let given =
+        input.get("answers").and_then(Value::as_object).filter(|_| approval.kind == ApprovalKind::Question);
+    let Some(given) = given else {
+        return Answer::Allow { scope, updated_input: Some(input), answers: None, message };
+    };
+    let words = |value: &Value| match value {
+        Value::String(one) => vec![one.clone()],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    let answers = given.iter().map(|(question, value)| (question.clone(), words(value))).collect();
+    Answer::Allow { scope, updated_input: None, answers: Some(answers), message }
+}
+
 /// Whether the answer fits the question.
 fn check(approval: &Approval, answer: &Answer) -> Result<(), GateError> {
     let refuse = |text: &str| Err(GateError::Invalid(text.to_owned()));
@@ -503,10 +524,7 @@ fn check(approval: &Approval, answer: &Answer) -> Result<(), GateError> {
     }
     match (approval.kind, answers) {
         (ApprovalKind::Question, None) => {
-            let inside = updated_input.as_ref().and_then(|input| input.get("answers"));
-            if inside.and_then(Value::as_object).is_none_or(serde_json::Map::is_empty) {
-                return refuse("this is a question: give `answers`, each question's text with its choice");
-            }
+            return refuse("this is a question: give `answers`, each question's text with its choice");
         }
         (ApprovalKind::Question, Some(answers)) => {
             for (question, chosen) in answers {

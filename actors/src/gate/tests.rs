@@ -295,3 +295,16 @@ fn a_directory_is_allowed_only_for_edits_of_known_files_and_never_the_root() {
     let outside = book.asked(edit("r5"), vec!["/p/c".into()], from("run"), at(2));
     assert_eq!(kinds(&outside), [EventType::PermissionRequest]);
 }
+
+#[test]
+fn a_question_is_answered_by_a_changed_input_too_as_the_peers_clients_do() {
+    let mut book = book(None);
+    let asked = Ask { can_change_input: false, ..question("r1") };
+    let id = id_in(&book.asked(asked, Vec::new(), from("run"), at(0)));
+    let input = json!({ "questions": [], "answers": { "Which?": "blue" } });
+    let answer =
+        Answer::Allow { scope: Scope::Once, updated_input: Some(input), answers: None, message: None };
+    let (approval, _) = book.answer(&id, answer.clone(), person(), at(1)).expect("it fits");
+    let Some(Answer::Allow { answers: Some(answers), .. }) = approval.answer else { panic!("no answers") };
+    assert_eq!(answers["Which?"], ["blue"]);
+}

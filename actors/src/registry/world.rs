@@ -176,6 +176,7 @@ impl World {
             session: session.clone(),
             turn: 0,
             model: new.model,
+            planning: false,
             restart_policy: new.restart_policy.unwrap_or(self.settings.session.restart_policy),
             usage: Usage::default(),
             hold: None,

@@ -69,6 +69,7 @@ impl Session {
                 directory: PathBuf::from(&self.record.session.directory),
                 conversation: self.record.conversation.clone().unwrap_or_default(),
                 model: self.record.model.clone().or_else(|| self.deps.settings.default_model.clone()),
+                planning: self.record.planning,
                 run,
             },
             reports: ProcessReports {

@@ -76,12 +76,14 @@ pub struct SetApprovalMode {
     pub by: Actor,
 }
 
-/// Change the model (`None` = the agent's default) or the restart policy; absent fields stay.
+/// Change the model (`None` = the agent's default), planning or the restart policy; absent fields stay.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<SessionDetails, SessionError>")]
 pub struct Configure {
     /// The model.
     pub model: Option<Option<String>>,
+    /// Whether the agent shall only plan.
+    pub planning: Option<bool>,
     /// What to do after a crash.
     pub restart_policy: Option<RestartPolicy>,
 }
@@ -150,6 +152,8 @@ pub struct GetDetails;
 pub struct SessionDetails {
     /// Model that a person chose.
     pub model: Option<String>,
+    /// Whether the agent only plans.
+    pub planning: bool,
     /// What to do after a crash.
     pub restart_policy: RestartPolicy,
     /// Tokens and money.

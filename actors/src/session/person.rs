@@ -324,12 +324,17 @@ impl Handler<Configure> for Session {
         if let Some(model) = &model {
             self.record.model = model.clone();
         }
+        let planning = msg.planning.filter(|planning| *planning != self.record.planning);
+        self.record.planning = planning.unwrap_or(self.record.planning);
         if let Some(policy) = msg.restart_policy {
             self.record.restart_policy = policy;
         }
         let answer = self.answer(Vec::new(), Vec::new(), Class::Essential, move |session, ctx| {
             if let Some(model) = model {
                 session.tell(AgentCommand::SetModel(model), false, ctx, |_, _| {});
+            }
+            if let Some(planning) = planning {
+                session.tell(AgentCommand::SetPlanning(planning), false, ctx, |_, _| {});
             }
         });
         Box::pin(answer.map(|result, session, _| result.map(|_| session.details())))
@@ -373,6 +378,7 @@ impl Session {
         });
         SessionDetails {
             model: self.record.model.clone(),
+            planning: self.record.planning,
             restart_policy: self.record.restart_policy,
             usage: self.record.usage.rounded(),
             turn: self.record.turn,

@@ -176,6 +176,7 @@ impl Session {
                 out.event(EventType::Warning, json!({ "code": "AGENT_REFUSED", "message": message }));
             }
             AgentEvent::Replied { result: Ok(_), .. } => {}
+            AgentEvent::Planning(planning) => self.record.planning = planning,
             AgentEvent::DeniedByAgent { tool_name, message } => out.event(
                 EventType::Warning,
                 json!({ "code": "DENIED_BY_AGENT", "message": message, "tool_name": tool_name }),

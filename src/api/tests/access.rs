@@ -63,7 +63,7 @@ async fn health_and_the_pages_are_open() {
     assert_eq!(body["ok"], true);
     assert_eq!(body["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!((&body["protocol"], &body["condition"]), (&json!(1), &json!("healthy")));
-    for path in ["/", "/login.js", "/sessions/anything", "/apis"] {
+    for path in ["/", "/app.js", "/sessions/anything", "/apis"] {
         assert_eq!(call(&app, bare("GET", path)).await.status, 200, "{path}");
     }
 }
@@ -73,6 +73,15 @@ async fn without_a_token_in_development_all_is_open() {
     let app = app!(api_with(Settings { token: None, dev: true, ..Settings::default() }));
     assert_eq!(call(&app, bare("GET", "/api/sessions")).await.status, 200);
     assert_eq!(call(&app, bare("POST", "/api/debug/clear_data")).await.status, 200);
+}
+
+#[actix_web::test]
+async fn an_empty_token_lets_nobody_in() {
+    let app = app!(api_with(Settings { token: Some(String::new()), ..Settings::default() }));
+    for header in ["Bearer ", "Bearer  ", "Bearer"] {
+        let answer = call(&app, bare("GET", "/api/sessions").insert_header(("Authorization", header))).await;
+        assert_eq!(answer.status, 401, "{header:?}");
+    }
 }
 
 #[actix_web::test]
@@ -126,14 +135,14 @@ async fn every_answer_has_the_headers_of_a_careful_server() {
 #[actix_web::test]
 async fn files_are_sent_with_a_tag_and_not_twice() {
     let app = app!(api());
-    let first = call(&app, bare("GET", "/login.css")).await;
+    let first = call(&app, bare("GET", "/style.css")).await;
     assert_eq!(first.header("content-type"), "text/css; charset=utf-8");
     let tag = first.header("etag").to_owned();
-    let again = call(&app, bare("GET", "/login.css").insert_header(("If-None-Match", tag))).await;
+    let again = call(&app, bare("GET", "/style.css").insert_header(("If-None-Match", tag))).await;
     assert_eq!((again.status.as_u16(), again.body.len()), (304, 0));
     let index = call(&app, bare("GET", "/some/page")).await;
     assert_eq!(index.header("content-type"), "text/html; charset=utf-8");
-    for path in ["/../Cargo.toml", "/%2e%2e/Cargo.toml", "/..%2fCargo.toml", "//etc/passwd", "/login.css/.."]
+    for path in ["/../Cargo.toml", "/%2e%2e/Cargo.toml", "/..%2fCargo.toml", "//etc/passwd", "/style.css/.."]
     {
         let answer = call(&app, bare("GET", path)).await;
         assert_eq!(answer.body, index.body, "{path}");

@@ -273,7 +273,14 @@ fn init(state: &mut State, value: &Value, events: &mut Vec<AgentEvent>) {
 /// A permission mode in which it does not ask about everything is told: the gate then does not see all.
 fn mode(state: &mut State, value: &Value, events: &mut Vec<AgentEvent>) {
     let Some(mode) = value.text("permissionMode") else { return };
-    if note(&mut state.mode, mode) && !matches!(mode, "default" | "manual" | "plan") {
+    let planned = state.mode.as_deref() == Some("plan");
+    if !note(&mut state.mode, mode) {
+        return;
+    }
+    if planned != (mode == "plan") {
+        events.push(AgentEvent::Planning(!planned));
+    }
+    if !matches!(mode, "default" | "manual" | "plan") {
         events.push(notice(
             "AGENT_MODE",
             format!(

@@ -67,7 +67,8 @@ pub(super) fn launch(spec: &LaunchSpec) -> Launch {
         args.extend(["--setting-sources", "user", "--add-dir", "."].map(str::to_owned));
         env.insert("CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD".to_owned(), "1".to_owned());
     }
-    args.extend(["--permission-mode", "default"].map(str::to_owned));
+    let mode = if spec.planning { "plan" } else { "default" };
+    args.extend(["--permission-mode", mode].map(str::to_owned));
     let conversation = if spec.resume { "--resume" } else { "--session-id" };
     args.extend([conversation.to_owned(), spec.conversation.clone()]);
     if let Some(model) = &spec.model {
@@ -95,6 +96,7 @@ mod tests {
             conversation: "7f0c".into(),
             resume: false,
             model: None,
+            planning: false,
             trusted: false,
             extra_args: vec!["--chrome".into()],
         }

@@ -21,6 +21,10 @@ pub(super) fn say(state: &mut State, command: &AgentCommand) -> Vec<Outgoing> {
         AgentCommand::SetModel(model) => {
             request(state, "set-model", &json!({ "subtype": "set_model", "model": model }))
         }
+        AgentCommand::SetPlanning(planning) => {
+            let mode = if *planning { "plan" } else { "default" };
+            request(state, "set-mode", &json!({ "subtype": "set_permission_mode", "mode": mode }))
+        }
         AgentCommand::CancelInput(input) => control_request(
             &format!("cancel-{input}"),
             &json!({ "subtype": "cancel_async_message", "message_uuid": input.as_str() }),

@@ -231,9 +231,12 @@ fn a_mode_in_which_it_does_not_ask_is_told() {
     let mut protocol = ClaudeProtocol::new();
     let status =
         |mode: &str| json!({ "type": "system", "subtype": "status", "permissionMode": mode }).to_string();
-    assert_eq!(protocol.hear(status("plan").as_bytes()).events, []);
+    assert_eq!(protocol.hear(status("plan").as_bytes()).events, [AgentEvent::Planning(true)]);
     let events = protocol.hear(status("acceptEdits").as_bytes()).events;
-    assert!(matches!(&events[..], [AgentEvent::Notice { code, .. }] if code == "AGENT_MODE"), "{events:?}");
+    let [AgentEvent::Planning(false), AgentEvent::Notice { code, .. }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(code, "AGENT_MODE");
     assert_eq!(protocol.hear(status("acceptEdits").as_bytes()).events, []);
 }
 

@@ -1,0 +1,307 @@
+//! What may be typed.
+
+use clap::{Args, Parser, Subcommand};
+
+/// Supervise AI coding agents on your own machine.
+#[derive(Debug, Parser)]
+#[command(name = "tether", version, about, max_term_width = 100)]
+pub struct Arguments {
+    /// Daemon to talk to (or `TETHER_AGENT_HOST`; 127.0.0.1)
+    #[arg(short = 'H', long, value_name = "HOST")]
+    pub host: Option<String>,
+    /// Its port (or `TETHER_AGENT_PORT`; 8787)
+    #[arg(short = 'P', long, value_name = "PORT")]
+    pub port: Option<String>,
+    /// Bearer token (or `TETHER_AGENT_TOKEN`, which other users of this machine cannot see)
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a token and a config.env, and look for agents
+    Init(InitArgs),
+    /// Start the daemon
+    Start(StartArgs),
+    /// Stop the daemon; agents go on and are found again at the next start
+    Stop(StopArgs),
+    /// Show whether the daemon runs, and its sessions by state
+    Status,
+    /// Open the web app in a browser, logged in
+    Open,
+    /// List sessions
+    List(ListArgs),
+    /// Make a session, and start it if there is a prompt
+    New(NewArgs),
+    /// Say something to a session
+    Input(InputArgs),
+    /// Stop the running turn of a session
+    Interrupt(SessionArgs),
+    /// Follow a session live, and answer its approvals in place
+    Watch(WatchArgs),
+    /// List approvals that wait for an answer
+    Approvals(ApprovalsArgs),
+    /// Allow what an approval asks, or answer its questions
+    Approve(ApproveArgs),
+    /// Deny what an approval asks
+    Deny(DenyArgs),
+    /// List standing permissions, or end one
+    Grants(GrantsArgs),
+    /// Delete a session with all that belongs to it
+    Delete(SessionArgs),
+    /// Print the events of a session, or the daemon's log
+    Logs(LogsArgs),
+    /// Check that the daemon answers and the token fits
+    Verify,
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+/// `tether init`
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Ask nothing: keep what is set, take the defaults for the rest
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// `tether start`
+#[derive(Debug, Args)]
+pub struct StartArgs {
+    /// Ask for no token; serves this machine only
+    #[arg(long)]
+    pub dev: bool,
+    /// Address to listen on
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+    /// Port to listen on
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<String>,
+    /// Go to the background once it serves
+    #[arg(long)]
+    pub detach: bool,
+    /// What `--detach` starts: leave the terminal, print nothing
+    #[arg(long, hide = true, conflicts_with = "detach")]
+    pub detached: bool,
+}
+
+/// `tether stop`
+#[derive(Debug, Args)]
+pub struct StopArgs {
+    /// End the running agents too
+    #[arg(long)]
+    pub agents: bool,
+}
+
+/// `tether list`
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only sessions in this state (`running`, `awaiting_input`, ...)
+    #[arg(short, long)]
+    pub state: Option<String>,
+    /// Only sessions in this directory
+    #[arg(short, long, value_name = "DIR")]
+    pub directory: Option<String>,
+}
+
+/// `tether new`
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// Where the agent works
+    #[arg(default_value = ".", hide_default_value = true)]
+    pub directory: String,
+    /// What to say first; without it the session waits
+    #[arg(short = 'm', long, value_name = "TEXT")]
+    pub prompt: Option<String>,
+    /// Agent to use
+    #[arg(short, long)]
+    pub adapter: Option<String>,
+    /// Name of the session
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Chat platform to bind it to
+    #[arg(short, long, alias = "bridge")]
+    pub platform: Option<String>,
+}
+
+/// `tether interrupt`, `tether delete`
+#[derive(Debug, Args)]
+pub struct SessionArgs {
+    /// Session id, or enough of its beginning
+    #[arg(value_name = "ID")]
+    pub session: String,
+}
+
+/// `tether input`
+#[derive(Debug, Args)]
+pub struct InputArgs {
+    /// Session id, or enough of its beginning
+    #[arg(value_name = "ID")]
+    pub session: String,
+    /// What to say
+    #[arg(required = true)]
+    pub text: Vec<String>,
+}
+
+/// `tether watch`
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// Session id, or enough of its beginning
+    #[arg(value_name = "ID")]
+    pub session: String,
+    /// End when the session waits for input or stands in an error (exit 1); the default where the input or
+    /// the output is no terminal
+    #[arg(long, conflicts_with = "follow")]
+    pub until_idle: bool,
+    /// Go on until it is stopped or the session is deleted; the default on a terminal
+    #[arg(long)]
+    pub follow: bool,
+}
+
+/// `tether approvals`
+#[derive(Debug, Args)]
+pub struct ApprovalsArgs {
+    /// Answered ones too
+    #[arg(long)]
+    pub all: bool,
+    /// Only of this session (id, or enough of its beginning)
+    #[arg(long, value_name = "ID")]
+    pub session: Option<String>,
+}
+
+/// `tether approve`
+#[derive(Debug, Args)]
+pub struct ApproveArgs {
+    /// Approval id, or enough of its beginning; `perm_` may be left out
+    #[arg(value_name = "ID")]
+    pub approval: String,
+    /// Allow this tool for the rest of the session
+    #[arg(long, group = "scope")]
+    pub always: bool,
+    /// Allow everything in the session for 30 minutes
+    #[arg(long, group = "scope")]
+    pub all: bool,
+    /// Allow file changes below this one's directory for the rest of the session
+    #[arg(long, group = "scope")]
+    pub directory: bool,
+    /// Run with this input instead (a JSON object)
+    #[arg(long, value_name = "JSON")]
+    pub input: Option<String>,
+    /// Answer a question: `QUESTION=CHOICE`, `NUMBER=CHOICE` or, if there is only one question, `CHOICE`; a
+    /// choice is its text, its number or free text; repeat it for several questions or choices
+    #[arg(long, value_name = "ANSWER")]
+    pub answer: Vec<String>,
+    /// A word for the agent or for the record
+    #[arg(long, value_name = "TEXT")]
+    pub message: Option<String>,
+}
+
+/// `tether deny`
+#[derive(Debug, Args)]
+pub struct DenyArgs {
+    /// Approval id, or enough of its beginning; `perm_` may be left out
+    #[arg(value_name = "ID")]
+    pub approval: String,
+    /// Why; the agent reads it
+    pub reason: Vec<String>,
+}
+
+/// `tether grants`
+#[derive(Debug, Args)]
+pub struct GrantsArgs {
+    /// What to do; lists them when left out
+    #[command(subcommand)]
+    pub action: Option<GrantsAction>,
+}
+
+/// What `tether grants` can do.
+#[derive(Debug, Subcommand)]
+pub enum GrantsAction {
+    /// List standing permissions
+    List,
+    /// End a standing permission
+    Revoke {
+        /// Its id, or enough of its beginning; `grant_` may be left out
+        #[arg(value_name = "ID")]
+        grant: String,
+    },
+}
+
+/// `tether logs`
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// Session whose events to print (id, or enough of its beginning); the daemon's log when left out
+    #[arg(value_name = "ID")]
+    pub session: Option<String>,
+    /// Go on as more comes
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Print events as the JSON that they are, one a line
+    #[arg(long)]
+    pub raw: bool,
+}
+
+/// `tether completions`
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &[&str]) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(std::iter::once(&"tether").chain(line))
+    }
+
+    #[test]
+    fn the_declaration_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn host_and_port_before_the_command_are_those_to_talk_to() {
+        let parsed =
+            parse(&["-H", "box", "-P", "1", "--token", "t", "start", "--host", "0.0.0.0", "--port", "2"])
+                .expect("both are allowed");
+        assert_eq!((parsed.host.as_deref(), parsed.port.as_deref()), (Some("box"), Some("1")));
+        let Some(Command::Start(start)) = parsed.command else { panic!("start was typed") };
+        assert_eq!((start.host.as_deref(), start.port.as_deref()), (Some("0.0.0.0"), Some("2")));
+        assert!(parse(&["list", "-H", "box"]).is_err(), "after the command they are not known");
+    }
+
+    #[test]
+    fn json_may_stand_anywhere() {
+        for line in [&["--json", "status"][..], &["status", "--json"], &["grants", "revoke", "x", "--json"]] {
+            assert!(parse(line).expect("parsed").json, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn how_far_a_yes_reaches_is_said_once() {
+        assert!(parse(&["approve", "x", "--always", "--all"]).is_err());
+        assert!(parse(&["approve", "x", "--all", "--input", "{}"]).is_ok());
+        assert!(parse(&["watch", "x", "--until-idle", "--follow"]).is_err());
+    }
+
+    #[test]
+    fn words_after_the_id_need_no_quotes() {
+        let Some(Command::Deny(deny)) = parse(&["deny", "x", "not", "today"]).expect("parsed").command else {
+            panic!("deny was typed")
+        };
+        assert_eq!(deny.reason.join(" "), "not today");
+        assert!(parse(&["input", "x"]).is_err(), "an input needs a text");
+    }
+}

@@ -1,0 +1,118 @@
+//! `tether list`: sessions, those that matter first.
+
+use std::cmp::Reverse;
+
+use tether_actors::domain::session::Session;
+use tether_actors::domain::state::SessionState;
+
+use super::args::ListArgs;
+use super::output::{Column, short, table, terminal_width};
+use super::status::label;
+use super::{Context, Failure};
+
+/// Asks, filters and prints.
+pub async fn run(args: &ListArgs, mut cx: Context) -> Result<(), Failure> {
+    let sessions = cx.client()?.sessions().await?;
+    let directory = args.directory.as_deref().map(absolute).transpose()?;
+    let mut chosen: Vec<Session> = sessions
+        .into_iter()
+        .filter(|session| args.state.as_deref().is_none_or(|state| is_in(session, state)))
+        .filter(|session| directory.as_deref().is_none_or(|directory| session.directory == directory))
+        .collect();
+    chosen.sort_by_key(|session| (rank(session.state), Reverse(session.last_activity_at)));
+    if cx.json {
+        return cx.out.json(&chosen);
+    }
+    if chosen.is_empty() {
+        return Ok(cx.out.line("No sessions.")?);
+    }
+    for line in lines(&chosen, terminal_width()) {
+        cx.out.line(line)?;
+    }
+    Ok(())
+}
+
+/// The directory as the daemon stores it: absolute, links resolved where it exists.
+pub fn absolute(directory: &str) -> Result<String, Failure> {
+    let path = std::path::absolute(directory)
+        .map_err(|error| Failure::text(format!("{directory:?} is no directory: {error}")))?;
+    let path = std::fs::canonicalize(&path).unwrap_or(path);
+    Ok(path.to_string_lossy().into_owned())
+}
+
+/// Accepts the API's word in any case, and the one that people see.
+fn is_in(session: &Session, state: &str) -> bool {
+    session.state.as_str().eq_ignore_ascii_case(state) || label(session.state).eq_ignore_ascii_case(state)
+}
+
+fn rank(state: SessionState) -> u8 {
+    match state {
+        SessionState::Running => 0,
+        SessionState::AwaitingInput => 1,
+        SessionState::Interrupting => 2,
+        SessionState::Created => 3,
+        SessionState::Error => 4,
+    }
+}
+
+fn lines(sessions: &[Session], width: usize) -> Vec<String> {
+    let directory = width.saturating_sub(12 + 16 + 30 + 3).clamp(30, 50);
+    let columns = [Column("ID", 12), Column("STATE", 16), Column("NAME", 30), Column("DIRECTORY", directory)];
+    let rows: Vec<Vec<String>> = sessions
+        .iter()
+        .map(|session| {
+            vec![
+                short(session.id.as_str(), 12).to_owned(),
+                label(session.state).to_owned(),
+                session.name.clone().unwrap_or_default(),
+                session.directory.clone(),
+            ]
+        })
+        .collect();
+    table(&columns, &rows)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A session as the API gives it.
+    pub fn session(id: &str, state: &str, name: &str) -> Session {
+        serde_json::from_value(json!({
+            "id": id, "state": state, "name": name, "created_at": "2026-01-01T00:00:00Z", "started_at": null,
+            "ended_at": null, "last_activity_at": "2026-01-01T00:00:00Z", "exit_code": null, "summary": null,
+            "runner_header": null, "runner_type": null, "runner_session_id": null, "directory": "/p",
+            "directory_has_git": false, "message_count": 0, "has_pending_permission": false,
+            "approval_mode": null, "adapter": null, "external_agent_name": null, "external_agent_type": null,
+            "external_agent_icon": null, "platform": null, "platform_thread_id": null, "clone_url": null,
+            "working_branch": null,
+        }))
+        .expect("a session")
+    }
+
+    #[test]
+    fn the_table_has_the_columns_of_the_contract() {
+        let sessions = [session("sess_0123456789ab", "AWAITING_INPUT", "Fix it")];
+        let directory = "─".repeat(12 + 1 + 16 + 1 + 30 + 1 + 39);
+        assert_eq!(
+            lines(&sessions, 100),
+            [
+                "ID           STATE            NAME                           DIRECTORY",
+                &directory,
+                "sess_0123456 awaiting input   Fix it                         /p",
+            ]
+        );
+        assert_eq!(lines(&sessions, 40)[1].chars().count(), 12 + 1 + 16 + 1 + 30 + 1 + 30);
+        assert_eq!(lines(&sessions, 400)[1].chars().count(), 12 + 1 + 16 + 1 + 30 + 1 + 50);
+    }
+
+    #[test]
+    fn states_are_known_by_both_their_names() {
+        let session = session("sess_1", "AWAITING_INPUT", "");
+        for (word, fits) in [("awaiting_input", true), ("Awaiting Input", true), ("running", false)] {
+            assert_eq!(is_in(&session, word), fits, "{word}");
+        }
+    }
+}

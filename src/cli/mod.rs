@@ -1,0 +1,120 @@
+//! The command line: one file per command. `contract`: exit codes, id prefixes and output shapes of the
+//! peer's `tether`, so that scripts written for it go on working.
+
+mod approvals;
+mod approve;
+mod args;
+mod ask;
+mod completions;
+mod delete;
+mod deny;
+mod failure;
+mod grants;
+mod init;
+mod input;
+mod interrupt;
+mod list;
+mod logs;
+mod new;
+mod open;
+mod output;
+mod render;
+mod resolve;
+mod start;
+mod status;
+mod stop;
+mod verify;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::client::Client;
+use crate::config::{Connection, Sources};
+
+pub use args::{Arguments, Command};
+pub use failure::Failure;
+use output::Out;
+
+/// What every command is given.
+struct Context {
+    /// Where settings come from, with the flags before the command already in.
+    sources: Sources,
+    /// Whether to print JSON.
+    json: bool,
+    /// Where to print.
+    out: Out,
+}
+
+impl Context {
+    /// A client of the daemon that the settings name.
+    fn client(&self) -> Result<Client, Failure> {
+        Ok(Client::new(Connection::read(&self.sources)?)?)
+    }
+}
+
+/// Runs the program: parses the process's arguments, does what they say, and answers its exit code.
+///
+/// 0 = done (or the reader of our output went away), 1 = any error, 2 = wrong usage.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; whether they reach anybody is not our concern.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let Some(command) = arguments.command else {
+        let _ = Arguments::command().print_help();
+        return ExitCode::from(1);
+    };
+    let sources = Sources::of_this_process()
+        .with_flag("TETHER_AGENT_HOST", "--host", arguments.host)
+        .with_flag("TETHER_AGENT_PORT", "--port", arguments.port)
+        .with_flag("TETHER_AGENT_TOKEN", "--token", arguments.token);
+    let context = Context { sources, json: arguments.json, out: Out::standard() };
+    match run(command, context) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(command: Command, cx: Context) -> Result<(), Failure> {
+    match command {
+        // Only the daemon needs actors and their threads.
+        Command::Start(args) => start::run(args, cx),
+        Command::Completions(args) => completions::run(&args, cx),
+        Command::Init(args) => init::run(&args, cx),
+        command => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let done = runtime.block_on(talk(command, cx));
+            // A thread may still wait for a line from the terminal; nobody needs it any more.
+            runtime.shutdown_background();
+            done
+        }
+    }
+}
+
+/// The commands that talk to a daemon.
+async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
+    match command {
+        Command::Stop(args) => stop::run(&args, cx).await,
+        Command::Status => status::run(cx).await,
+        Command::Open => open::run(cx).await,
+        Command::List(args) => list::run(&args, cx).await,
+        Command::New(args) => new::run(args, cx).await,
+        Command::Input(args) => input::run(&args, cx).await,
+        Command::Interrupt(args) => interrupt::run(&args, cx).await,
+        Command::Watch(args) => watch::run(&args, cx).await,
+        Command::Approvals(args) => approvals::run(&args, cx).await,
+        Command::Approve(args) => approve::run(args, cx).await,
+        Command::Deny(args) => deny::run(&args, cx).await,
+        Command::Grants(args) => grants::run(&args, cx).await,
+        Command::Delete(args) => delete::run(&args, cx).await,
+        Command::Logs(args) => logs::run(&args, cx).await,
+        Command::Verify => verify::run(cx).await,
+        Command::Start(_) | Command::Completions(_) | Command::Init(_) => Ok(()),
+    }
+}

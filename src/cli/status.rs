@@ -1,0 +1,96 @@
+//! `tether status`: whether the daemon runs, and what it has to do.
+
+use serde_json::json;
+use tether_actors::domain::session::Session;
+use tether_actors::domain::state::SessionState;
+
+use super::{Context, Failure};
+use crate::client::BridgeStatus;
+
+/// Asks and prints.
+pub async fn run(mut cx: Context) -> Result<(), Failure> {
+    let client = cx.client()?;
+    let health = client.health().await?;
+    let sessions = client.sessions().await?;
+    let bridges = client.bridges().await?;
+    let word = if health.ok { "ok" } else { "not ok" };
+    if cx.json {
+        let by_state: serde_json::Map<_, _> = counts(&sessions)
+            .into_iter()
+            .map(|(state, count)| (state.as_str().to_owned(), count.into()))
+            .collect();
+        return cx.out.json(&json!({
+            "server": client.url(), "ok": health.ok, "version": health.version, "problem": health.problem,
+            "sessions": { "total": sessions.len(), "by_state": by_state }, "bridges": bridges,
+        }));
+    }
+    cx.out.line(format!("Server:   {} ({word})", client.url()))?;
+    cx.out.line(format!("Version:  {}", health.version))?;
+    if let Some(problem) = &health.problem {
+        cx.out.line(format!("Problem:  {problem}"))?;
+    }
+    cx.out.line(format!("Sessions: {}", sessions.len()))?;
+    let counts: Vec<String> =
+        counts(&sessions).iter().map(|(state, count)| format!("{count} {}", label(*state))).collect();
+    if !counts.is_empty() {
+        cx.out.line(format!("          {}", counts.join(", ")))?;
+    }
+    let waiting = sessions.iter().filter(|session| session.has_pending_permission).count();
+    if waiting > 0 {
+        cx.out.line(format!("          {waiting} waiting for an approval (see: tether approvals)"))?;
+    }
+    if let Some(bridges) = bridges {
+        cx.out.line(format!("Bridges:  {}", bridges_line(&bridges)))?;
+    }
+    Ok(())
+}
+
+/// How many sessions there are in each state that any is in.
+fn counts(sessions: &[Session]) -> Vec<(SessionState, usize)> {
+    SessionState::ALL
+        .into_iter()
+        .map(|state| (state, sessions.iter().filter(|session| session.state == state).count()))
+        .filter(|(_, count)| *count > 0)
+        .collect()
+}
+
+/// What people call a state.
+pub fn label(state: SessionState) -> &'static str {
+    match state {
+        SessionState::Created => "created",
+        SessionState::Running => "running",
+        SessionState::AwaitingInput => "awaiting input",
+        SessionState::Interrupting => "stopping",
+        SessionState::Error => "error",
+    }
+}
+
+/// The bridges on one line.
+pub fn bridges_line(bridges: &[BridgeStatus]) -> String {
+    let told: Vec<String> = bridges
+        .iter()
+        .filter(|bridge| bridge.status != "not_configured")
+        .map(|bridge| match &bridge.error_message {
+            Some(error) => format!("{} ({}: {error})", bridge.platform, bridge.status),
+            None => format!("{} ({})", bridge.platform, bridge.status),
+        })
+        .collect();
+    if told.is_empty() { "none connected".to_owned() } else { told.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bridges_that_nobody_set_up_are_not_told() {
+        let bridge = |platform: &str, status: &str, error: Option<&str>| BridgeStatus {
+            platform: platform.into(),
+            status: status.into(),
+            error_message: error.map(str::to_owned),
+        };
+        assert_eq!(bridges_line(&[bridge("slack", "not_configured", None)]), "none connected");
+        let two = [bridge("telegram", "running", None), bridge("slack", "error", Some("bad token"))];
+        assert_eq!(bridges_line(&two), "telegram (running), slack (error: bad token)");
+    }
+}

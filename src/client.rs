@@ -1,0 +1,367 @@
+//! Typed client of our own API, for the command line and whatever else of ours talks to a daemon.
+//!
+//! Plain HTTP, as the daemon speaks; a proxy in the environment is not used, because the daemon is on
+//! this machine or on one that the person named.
+
+mod feed;
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Url};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tether_actors::domain::approval::{Answer, Approval, Grant};
+use tether_actors::domain::session::Session;
+
+pub use feed::{Feed, FeedItem};
+
+use crate::config::Connection;
+
+/// How long an answer may take. The daemon answers when a thing is recorded, not when it is done.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// As many approvals as the API gives at once.
+const MOST: &str = "1000";
+
+/// Header that tells the daemon through which surface a person acts.
+pub const SURFACE_HEADER: &str = "X-Tether-Surface";
+
+/// The surface of everything that this client does.
+const SURFACE: &str = "cli";
+
+/// Why a request came to nothing.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody answered.
+    #[error("Cannot connect to the Tether server at {url}: {cause}")]
+    Unreachable {
+        /// The server's address.
+        url: String,
+        /// What the system said.
+        cause: String,
+    },
+    /// The server said no.
+    #[error("{message}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The API's stable word for it, if it gave one.
+        code: Option<String>,
+        /// For people.
+        message: String,
+    },
+    /// The answer is not what our API gives.
+    #[error("the answer of {url} is not one of a Tether server: {cause}")]
+    Odd {
+        /// What was asked.
+        url: String,
+        /// What is wrong with the answer.
+        cause: String,
+    },
+}
+
+impl ClientError {
+    /// Whether the server refused with this HTTP status.
+    pub fn is_status(&self, wanted: u16) -> bool {
+        matches!(self, Self::Refused { status, .. } if *status == wanted)
+    }
+
+    /// Whether trying again later may help: nobody is there, or the daemon is on its way up or down.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unreachable { .. }) || self.is_status(503)
+    }
+}
+
+/// `GET /api/health`.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub struct Health {
+    /// Whether all is well.
+    pub ok: bool,
+    /// The daemon's version.
+    #[serde(default)]
+    pub version: String,
+    /// What is wrong and what to do.
+    #[serde(default)]
+    pub problem: Option<String>,
+}
+
+/// A chat platform, as `GET /api/bridges` tells of it.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub struct BridgeStatus {
+    /// `telegram`, `slack`, `discord`.
+    pub platform: String,
+    /// `running`, `not_configured`, `error`.
+    pub status: String,
+    /// What is wrong.
+    #[serde(default)]
+    pub error_message: Option<String>,
+}
+
+/// What a new session is to be (`POST /api/sessions`).
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct NewSession {
+    /// Absolute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_name: Option<String>,
+    /// The agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
+    /// The chat platform.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+}
+
+/// A code that logs one browser in, once.
+#[derive(Clone, Debug, Deserialize)]
+pub struct LoginCode {
+    /// The code.
+    pub code: String,
+}
+
+/// A daemon to talk to.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    connection: Connection,
+}
+
+impl Client {
+    /// A client of the daemon there. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// The address makes no URL.
+    pub fn new(connection: Connection) -> Result<Self, ClientError> {
+        let url = connection.url();
+        let odd = |cause: String| ClientError::Odd { url: url.clone(), cause };
+        let base = Url::parse(&url).map_err(|error| odd(error.to_string()))?;
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            // A command asks a few times at the most, and an idle connection would hold up a daemon that stops.
+            .pool_max_idle_per_host(0)
+            .timeout(PATIENCE)
+            .build()
+            .map_err(|error| odd(error.to_string()))?;
+        Ok(Self { http, base, connection })
+    }
+
+    /// The daemon's base address, without a slash at its end.
+    pub fn url(&self) -> String {
+        self.connection.url()
+    }
+
+    /// The address that logs a browser in with this code. The code is behind `#`, so that no server,
+    /// proxy or log sees it.
+    pub fn login_url(&self, code: &str) -> String {
+        login_url(&self.url(), code)
+    }
+
+    /// `GET /api/health`.
+    pub async fn health(&self) -> Result<Health, ClientError> {
+        self.call(self.request(Method::GET, &["api", "health"])).await
+    }
+
+    /// All sessions.
+    pub async fn sessions(&self) -> Result<Vec<Session>, ClientError> {
+        self.call(self.request(Method::GET, &["api", "sessions"])).await
+    }
+
+    /// Makes a session.
+    pub async fn create(&self, new: &NewSession) -> Result<Session, ClientError> {
+        self.call(self.request(Method::POST, &["api", "sessions"]).json(new)).await
+    }
+
+    /// Starts a session with a first prompt.
+    pub async fn start(&self, session: &str, prompt: &str) -> Result<Session, ClientError> {
+        let request = self.request(Method::POST, &["api", "sessions", session, "start"]);
+        self.call(request.json(&json!({ "prompt": prompt }))).await
+    }
+
+    /// Says something to a session.
+    pub async fn input(&self, session: &str, text: &str) -> Result<Session, ClientError> {
+        let request = self.request(Method::POST, &["api", "sessions", session, "input"]);
+        self.call(request.json(&json!({ "text": text }))).await
+    }
+
+    /// Stops the running turn.
+    pub async fn interrupt(&self, session: &str) -> Result<Session, ClientError> {
+        self.call(self.request(Method::POST, &["api", "sessions", session, "interrupt"])).await
+    }
+
+    /// Deletes a session with all that belongs to it.
+    pub async fn delete(&self, session: &str) -> Result<(), ClientError> {
+        self.call::<Value>(self.request(Method::DELETE, &["api", "sessions", session])).await.map(drop)
+    }
+
+    /// The chat platforms; `None` from a server that does not tell.
+    pub async fn bridges(&self) -> Result<Option<Vec<BridgeStatus>>, ClientError> {
+        #[derive(Deserialize)]
+        struct Bridges {
+            bridges: Vec<BridgeStatus>,
+        }
+        match self.call::<Bridges>(self.request(Method::GET, &["api", "bridges"])).await {
+            Ok(found) => Ok(Some(found.bridges)),
+            Err(ClientError::Refused { .. } | ClientError::Odd { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Approvals, the open ones alone or all, of one session or of all.
+    pub async fn approvals(&self, open: bool, session: Option<&str>) -> Result<Vec<Approval>, ClientError> {
+        let mut query = vec![("state", if open { "open" } else { "all" }), ("limit", MOST)];
+        query.extend(session.map(|session| ("session_id", session)));
+        self.call(self.request(Method::GET, &["api", "approvals"]).query(&query)).await
+    }
+
+    /// One approval.
+    pub async fn approval(&self, id: &str) -> Result<Approval, ClientError> {
+        self.call(self.request(Method::GET, &["api", "approvals", id])).await
+    }
+
+    /// Answers an approval; answers it as it then stands.
+    pub async fn answer(&self, id: &str, answer: &Answer) -> Result<Approval, ClientError> {
+        self.call(self.request(Method::POST, &["api", "approvals", id, "answer"]).json(answer)).await
+    }
+
+    /// Standing permissions.
+    pub async fn grants(&self) -> Result<Vec<Grant>, ClientError> {
+        self.call(self.request(Method::GET, &["api", "approvals", "grants"])).await
+    }
+
+    /// Ends a standing permission.
+    pub async fn revoke(&self, grant: &str) -> Result<(), ClientError> {
+        self.call::<Value>(self.request(Method::DELETE, &["api", "approvals", "grants", grant]))
+            .await
+            .map(drop)
+    }
+
+    /// A code that logs a browser in.
+    pub async fn login_code(&self) -> Result<LoginCode, ClientError> {
+        self.call(self.request(Method::POST, &["api", "devices", "codes"])).await
+    }
+
+    /// Stops the daemon; with `agents` the agent programs too.
+    pub async fn shutdown(&self, agents: bool) -> Result<(), ClientError> {
+        let request = self.request(Method::POST, &["api", "shutdown"]);
+        self.call::<Value>(request.json(&json!({ "agents": agents }))).await.map(drop)
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.clear().extend(path);
+        }
+        let request = self.http.request(method, url).header(SURFACE_HEADER, SURFACE);
+        match &self.connection.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let response = request.send().await.map_err(|error| self.failed(&error))?;
+        let (status, url) = (response.status(), response.url().to_string());
+        let body = response.bytes().await.map_err(|error| self.failed(&error))?;
+        if !status.is_success() {
+            return Err(refusal(status.as_u16(), &body));
+        }
+        serde_json::from_slice(&body).map_err(|error| ClientError::Odd { url, cause: error.to_string() })
+    }
+
+    fn failed(&self, error: &reqwest::Error) -> ClientError {
+        let cause = if error.is_timeout() {
+            format!("no answer within {} s", PATIENCE.as_secs())
+        } else {
+            root_cause(error)
+        };
+        ClientError::Unreachable { url: self.url(), cause }
+    }
+}
+
+/// The address that logs a browser in with this code.
+pub fn login_url(base: &str, code: &str) -> String {
+    format!("{base}/login#code={code}")
+}
+
+/// The innermost cause, which is the one that says something to people ("Connection refused").
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+/// Reads the two shapes in which servers say no: `{"error":{"code","message"}}` and `{"detail":..}`.
+fn refusal(status: u16, body: &[u8]) -> ClientError {
+    let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let detail = parsed.get("detail").unwrap_or(&Value::Null);
+    let message = parsed
+        .pointer("/error/message")
+        .and_then(text)
+        .or_else(|| detail.get("message").or_else(|| detail.get("msg")).and_then(text))
+        .or_else(|| text(detail))
+        .or_else(|| detail.as_array()?.iter().find_map(|item| text(item.get("msg")?)))
+        .or_else(|| Some(String::from_utf8_lossy(body).trim().to_owned()).filter(|body| !body.is_empty()))
+        .unwrap_or_else(|| format!("HTTP {status}"));
+    let code = parsed.pointer("/error/code").and_then(text);
+    ClientError::Refused { status, code, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shape_of_refusal_is_understood() {
+        for (body, message, code) in [
+            (
+                r#"{"error":{"code":"NOT_FOUND","message":"Session not found","details":null}}"#,
+                "Session not found",
+                Some("NOT_FOUND"),
+            ),
+            (r#"{"detail":"Method Not Allowed"}"#, "Method Not Allowed", None),
+            (r#"{"detail":{"message":"a"}}"#, "a", None),
+            (r#"{"detail":{"msg":"b"}}"#, "b", None),
+            (r#"{"detail":[{"loc":[]},{"msg":"c"}]}"#, "c", None),
+            ("Internal Server Error\n", "Internal Server Error", None),
+            ("", "HTTP 500", None),
+        ] {
+            let expected = ClientError::Refused {
+                status: 500,
+                code: code.map(str::to_owned),
+                message: message.to_owned(),
+            };
+            assert_eq!(refusal(500, body.as_bytes()), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_id_cannot_leave_its_place_in_the_path() {
+        let connection = Connection { host: "127.0.0.1".into(), port: 1, token: None };
+        let client = Client::new(connection).expect("a client");
+        let request = client.request(Method::GET, &["api", "approvals", "../shutdown?x=#y"]);
+        let url = request.build().expect("a request").url().to_string();
+        assert_eq!(url, "http://127.0.0.1:1/api/approvals/..%2Fshutdown%3Fx=%23y");
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_told_with_the_address_and_the_cause() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("its address").port();
+        drop(listener);
+        let client =
+            Client::new(Connection { host: "127.0.0.1".into(), port, token: None }).expect("a client");
+        let error = client.health().await.expect_err("nobody");
+        assert!(
+            matches!(&error, ClientError::Unreachable { cause, .. } if cause.contains("refused")),
+            "{error}"
+        );
+        assert!(error.is_passing());
+    }
+}
