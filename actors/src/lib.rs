@@ -12,3 +12,4 @@ pub mod log;
 pub mod registry;
 pub mod session;
 pub mod socket;
+pub mod traced;

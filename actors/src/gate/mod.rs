@@ -16,7 +16,7 @@ mod tests;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tracing::warn;
+use tracing::{info, warn};
 
 pub use book::{AskedIn, Book, Change};
 pub use messages::*;
@@ -89,7 +89,12 @@ pub struct GetUndelivered(pub RunId);
 /// Sent to the session: these answers are recorded and now go to the agent.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
-pub struct AnswersGiven(pub Vec<Approval>);
+pub struct AnswersGiven {
+    /// The answered approvals.
+    pub approvals: Vec<Approval>,
+    /// The request that answered them.
+    pub span: tracing::Span,
+}
 
 /// What the gate needs to work.
 pub struct GateDeps {
@@ -117,7 +122,7 @@ impl Gate {
 
     /// Records a change of the gate's own, then hands out the answers in it.
     fn record(&self, change: Change) -> impl Future<Output = Result<(), LogError>> + use<> {
-        let deliver = self.deps.deliver.clone();
+        let (deliver, span) = (self.deps.deliver.clone(), tracing::Span::current());
         let append = self.deps.log.addr.send(Append {
             session: self.deps.session.clone(),
             drafts: change.drafts,
@@ -127,7 +132,7 @@ impl Gate {
         async move {
             append.await.unwrap_or(Err(LogError::Closed))?;
             if !change.deliver.is_empty() {
-                deliver.do_send(AnswersGiven(change.deliver));
+                deliver.do_send(AnswersGiven { approvals: change.deliver, span });
             }
             Ok(())
         }
@@ -173,6 +178,8 @@ impl Actor for Gate {
         self.watch_deadlines(ctx);
     }
 }
+
+crate::handles_traced!(Gate);
 
 impl Handler<Consider> for Gate {
     type Result = MessageResult<Consider>;
@@ -224,6 +231,7 @@ impl Handler<AnswerApproval> for Gate {
 
     fn handle(&mut self, msg: AnswerApproval, _: &mut Self::Context) -> Self::Result {
         let AnswerApproval { approval, answer, by } = msg;
+        info!(session = %self.deps.session, ?approval, allowed = answer.allowed(), %by, "an approval is answered");
         let answered = self.book.answer(&approval, answer.clone(), by, Stamp::now());
         let future: std::pin::Pin<Box<dyn ActorFuture<Self, Output = _>>> = match (answered, approval) {
             (Ok((approval, Some(change))), _) => Box::pin(self.record_or_stop(change, approval)),

@@ -20,6 +20,7 @@ use crate::domain::usage::Usage;
 use crate::gate::{AnswerApproval, ApprovalRef, GateError, GetGrants, RevokeGrant};
 use crate::log::{Append, Class, Log, ReadModel, Write};
 use crate::session::*;
+use crate::traced::Traced;
 
 /// What a new session is to be.
 #[derive(Clone, Debug, Default)]
@@ -359,7 +360,7 @@ impl World {
         Session: Handler<M>,
     {
         let cell = self.cell(session).await?;
-        cell::ask(&cell.session, message).await.ok_or(SessionError::Restarting)
+        cell::ask::<_, Traced<M>>(&cell.session, Traced::new(message)).await.ok_or(SessionError::Restarting)
     }
 
     async fn to_gate<M>(&self, session: &SessionId, message: M) -> Result<M::Result, GateError>
@@ -373,7 +374,7 @@ impl World {
             SessionError::Log(error) => GateError::Log(error),
             _ => GateError::Restarting,
         })?;
-        cell::ask(&cell.gate, message).await.ok_or(GateError::Restarting)
+        cell::ask::<_, Traced<M>>(&cell.gate, Traced::new(message)).await.ok_or(GateError::Restarting)
     }
 }
 

@@ -137,6 +137,7 @@ impl Session {
                 continue;
             }
             let id = approval.id.clone();
+            info!(session = %self.id(), approval = %id, again, "an answer goes to the agent");
             let command = AgentCommand::Answer { ask: Box::new(approval.ask()), answer };
             self.tell(command, again, ctx, move |session, ctx| session.mark_delivered(id, ctx));
         }
@@ -307,8 +308,8 @@ impl Handler<AgentCaughtUp> for Session {
 impl Handler<AnswersGiven> for Session {
     type Result = ();
 
-    fn handle(&mut self, AnswersGiven(approvals): AnswersGiven, ctx: &mut Self::Context) {
+    fn handle(&mut self, AnswersGiven { approvals, span }: AnswersGiven, ctx: &mut Self::Context) {
         self.last_news = std::time::Instant::now();
-        self.deliver(approvals, false, ctx);
+        span.in_scope(|| self.deliver(approvals, false, ctx));
     }
 }

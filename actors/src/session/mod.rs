@@ -15,13 +15,13 @@ mod person;
 mod reduce;
 mod restarting;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use serde_json::json;
-use tracing::{error, warn};
+use tracing::{Span, error, info, warn};
 
 pub use messages::*;
 
@@ -29,7 +29,7 @@ use crate::agent::{AgentProcess, ProcessSpec, StopAgent, Tell, protocols, tree};
 use crate::domain::agent::AgentCommand;
 use crate::domain::approval::Actor as By;
 use crate::domain::event::{EventDraft, EventType};
-use crate::domain::ids::{ApprovalId, RunId, SessionId};
+use crate::domain::ids::{ApprovalId, InputId, RunId, SessionId};
 use crate::domain::restart::{RestartBudget, RestartPolicy};
 use crate::domain::session::{Input, InputState, RunRecord, Session as SessionView, SessionRecord};
 use crate::domain::state::SessionState;
@@ -117,6 +117,8 @@ pub struct Session {
     caught_up: bool,
     /// Answers that are on their way to the agent's pipe.
     in_delivery: HashSet<ApprovalId>,
+    /// The requests that queued inputs came of, for the log.
+    requests: HashMap<InputId, Span>,
     restart_timer: Option<SpawnHandle>,
     interrupt_timer: Option<SpawnHandle>,
     idle_timer: Option<SpawnHandle>,
@@ -142,6 +144,7 @@ impl Session {
             ready: false,
             caught_up: false,
             in_delivery: HashSet::new(),
+            requests: HashMap::new(),
             restart_timer: None,
             interrupt_timer: None,
             idle_timer: None,
@@ -313,6 +316,8 @@ impl Session {
             images: input.images.clone(),
         };
         let id = input.id.clone();
+        let request = self.requests.remove(&id).unwrap_or_else(Span::none);
+        request.in_scope(|| info!(session = %self.id(), input = %id, again, "an input goes to the agent"));
         self.tell(command, again, ctx, move |session, ctx| {
             let Some(input) = session.inputs.iter_mut().find(|input| input.id == id) else { return };
             if input.state == InputState::Sending {
@@ -406,6 +411,8 @@ impl Session {
         });
     }
 }
+
+crate::handles_traced!(Session);
 
 impl Actor for Session {
     type Context = Context<Self>;

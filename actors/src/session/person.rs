@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::*;
 use crate::agent::EndStragglers;
-use crate::domain::ids::InputId;
 use crate::domain::session::Image;
 use crate::gate::SetMode;
 
@@ -33,6 +32,7 @@ impl Session {
             data["queued"] = true.into();
         }
         drafts.push(EventDraft::new(EventType::UserInput, data));
+        info!(session = %self.id(), input = %id, queued, %by, "an input is taken");
         self.record.session.message_count += 1;
         self.record.recent_inputs.push(id.clone());
         let extra = self.record.recent_inputs.len().saturating_sub(32);
@@ -43,6 +43,8 @@ impl Session {
         if self.record.external {
             return;
         }
+        self.requests.retain(|id, _| self.inputs.iter().any(|input| input.id == *id));
+        self.requests.insert(id.clone(), Span::current());
         if queued {
             let position = self.queued().count() + 1;
             drafts.push(EventDraft::new(
@@ -289,6 +291,7 @@ impl Handler<Interrupt> for Session {
                 Box::pin(fut::ok(self.published(self.record.session.clone())))
             }
             SessionState::Running => {
+                info!(session = %self.id(), %by, "the turn is interrupted");
                 let (drafts, writes) = self.begin_interrupt(&by, None, ctx);
                 self.answer(drafts, writes, Class::Essential, |session, ctx| session.carry_out_interrupt(ctx))
             }
@@ -362,6 +365,7 @@ impl Handler<WithdrawInput> for Session {
             return Box::pin(fut::err(SessionError::InputNotQueued(input)));
         };
         self.inputs.remove(index);
+        self.requests.remove(&input);
         let drafts = vec![EventDraft::new(EventType::InputWithdrawn, json!({ "input_id": input, "by": by }))];
         let writes = vec![Write::InputEnd(input)];
         let answer = self.answer(drafts, writes, Class::Essential, |_, _| {});

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::agent::{AgentEvent, InputProgress, TurnEnd};
 use crate::domain::approval::Approval;
-use crate::domain::ids::InputId;
 use crate::domain::restart::{EndCause, Hold};
 use crate::gate::{AskedIn, Change, GateItem};
 

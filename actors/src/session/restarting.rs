@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::*;
 use crate::agent::AgentEnded;
-use crate::domain::ids::InputId;
 use crate::domain::restart::{EndCause, ProgramEnd, RestartVerdict, classify};
 use crate::gate::{Consider, GateItem};
 
