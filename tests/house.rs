@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 /// The rooms of `actors/src`, each with the rooms that it may name. `domain` is the lowest of those that know
 /// what Tether is about; below it lies what knows nothing, which every room may name.
-const ROOMS: [(&str, &[&str]); 9] = [
+const ROOMS: [(&str, &[&str]); 10] = [
     ("fault", &[]),
+    ("traced", &[]),
     ("domain", &[]),
     ("log", &["domain"]),
     ("gate", &["domain", "log"]),
@@ -16,6 +17,9 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("bridge", &["domain", "log", "gate", "agent", "session", "registry"]),
     ("socket", &["domain", "log", "gate", "agent", "session", "registry"]),
 ];
+
+/// Rooms that know nothing of what Tether is about; every other may name them.
+const BELOW_ALL: [&str; 2] = ["fault", "traced"];
 
 /// Crates and modules that only one room may touch, with the reason for the message.
 const KEPT: [(&str, &[&str], &str); 4] = [
@@ -35,7 +39,7 @@ fn faults(path: &str, source: &str) -> Vec<String> {
         let code = line.split("//").next().unwrap_or_default();
         if let Some((name, allowed)) = room {
             for named in rooms_named(code) {
-                if named != name && named != "fault" && !allowed.contains(&named) {
+                if named != name && !BELOW_ALL.contains(&named) && !allowed.contains(&named) {
                     fault(number, format!("`{name}` names `{named}`, which is above it"));
                 }
             }

@@ -1,7 +1,7 @@
 //! Layered settings, read once into one typed value.
 //!
 //! Highest first: flags; the environment; `./.env`; `$XDG_CONFIG_HOME/tether/config.env` or
-//! `~/.config/tether/config.env`; the default. [`table`] declares every setting, [`file`] knows the
+//! `~/.config/tether/config.env`; the default. [`table`] declares every setting, [`mod@file`] knows the
 //! syntax, [`sources`] the layers. A wrong value is an error, never a silent default.
 
 pub mod docs;
