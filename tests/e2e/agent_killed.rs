@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::stage::{agent_pid, appends};
+use crate::harness::stage::{agent_pid, appends, lasts};
 use crate::harness::{Stage, eventually, lines, process};
 
 #[tokio::test]
@@ -29,10 +29,7 @@ async fn killed_in_mid_turn_it_comes_back_resumes_and_goes_on() {
     let second = seen.asked(again.seq).await;
     assert_eq!(stage.api.session(&id).await["state"], "RUNNING");
     stage.api.allow(second.text("approval_id")).await;
-    seen.until("the turn speaks its last word", 40, |events| {
-        events.iter().any(|event| event.kind == "output" && event.text("text").contains("over"))
-    })
-    .await;
+    seen.says("over", 40).await;
     assert_eq!(lines(&file), ["1", "2"]);
     assert_eq!(stage.api.session(&id).await["runner_session_id"], conversation);
 }
@@ -96,10 +93,7 @@ async fn with_the_policy_resume_it_waits_for_the_person() {
     .await;
     let asked = stage.model().requests().len();
     stage.api.input(&id, "SAY hello again").await;
-    seen.until("it answers", 40, |events| {
-        events.iter().any(|event| event.kind == "output" && event.text("text").contains("hello again"))
-    })
-    .await;
+    seen.says("hello again", 40).await;
     assert!(stage.model().requests().len() > asked);
     assert!(!seen.said().contains("over"), "nothing was said before the person spoke");
 }
@@ -109,18 +103,17 @@ async fn with_the_policy_never_it_stays_ended_until_the_next_input() {
     let stage = Stage::with_agents().await;
     let (id, mut seen) = stage.session().await;
     stage.api.patch(&format!("/api/sessions/{id}/details"), json!({ "restart_policy": "never" })).await.ok();
-    stage.api.start(&id, "SAY a\nHOLD gate\nSAY over").await;
+    // A first turn, so that the agent has written down its conversation.
+    stage.api.start(&id, "SAY ready").await;
+    seen.idle(1, 40).await;
+    stage.api.input(&id, "SAY a\nHOLD gate\nSAY over").await;
     stage.model().held("gate").await;
-    seen.next("agent_started", 0, 10).await;
     process::kill9(agent_pid(&seen.events));
     let exited = seen.next("agent_exited", 0, 20).await;
     seen.next("session_state", exited.seq, 20).await;
     assert!(stage.marked().is_empty(), "no agent runs");
     stage.api.input(&id, "SAY hello again").await;
-    seen.until("it answers", 40, |events| {
-        events.iter().any(|event| event.kind == "output" && event.text("text").contains("hello again"))
-    })
-    .await;
+    seen.says("hello again", 40).await;
     assert_eq!(seen.of("agent_started").len(), 2);
 }
 
@@ -148,28 +141,18 @@ async fn six_kills_in_a_row_hold_it_with_a_clear_cause_and_the_next_input_starts
 
     stage.model().release("gate").await;
     stage.api.input(&id, "SAY alive").await;
-    seen.until("it answers", 40, |events| {
-        events.iter().any(|event| event.kind == "output" && event.text("text").contains("alive"))
-    })
-    .await;
+    seen.says("alive", 40).await;
 }
 
 #[tokio::test]
 async fn a_killed_agents_tools_are_ended_with_it() {
     let stage = Stage::with_agents().await;
-    let (_, mut seen) = stage.started("SHELL sleep 5511\nSAY over").await;
+    let (_, mut seen) = stage.started(&format!("{}\nSAY over", lasts(5511))).await;
     let ask = seen.asked(0).await;
     stage.api.allow(ask.text("approval_id")).await;
-    let mark = stage.home.mark.clone();
-    eventually("the tool runs", 20, || async {
-        (!process::running("sleep 5511", &mark).is_empty()).then_some(())
-    })
-    .await;
+    stage.lasting_runs(5511).await;
     process::kill9(agent_pid(&seen.events));
-    eventually("the tool is gone", 20, || async {
-        process::running("sleep 5511", &mark).is_empty().then_some(())
-    })
-    .await;
+    stage.lasting_is_gone(5511).await;
 }
 
 #[tokio::test]
@@ -186,10 +169,7 @@ async fn an_agent_that_died_while_the_daemon_was_dead_is_noticed_and_brought_bac
     let exited = seen.next("agent_exited", 0, 20).await;
     assert_eq!(exited.data["cause"], "crash", "{}", exited.raw);
     seen.next("agent_started", exited.seq, 20).await;
-    seen.until("it goes on", 40, |events| {
-        events.iter().any(|event| event.kind == "output" && event.text("text").contains("over"))
-    })
-    .await;
+    seen.says("over", 40).await;
 }
 
 #[tokio::test]

@@ -158,19 +158,19 @@ async fn a_changed_input_is_what_runs() {
 #[tokio::test]
 async fn a_question_with_two_choices_is_answered_by_a_choice() {
     let stage = Stage::with_agents().await;
-    let (_, mut seen) = stage.started("ASK Which colour?|red|blue\nECHO").await;
+    let (_, mut seen) = stage.started("ASK Which colour?|green|blue\nECHO").await;
     let ask = seen.asked(0).await;
     let approval = stage.api.approval(ask.text("approval_id")).await;
     assert_eq!(approval["kind"], "question");
     let options = approval["questions"][0]["options"].as_array().expect("options");
-    assert_eq!(options.iter().map(|o| o["label"].as_str().unwrap()).collect::<Vec<_>>(), ["red", "blue"]);
+    assert_eq!(options.iter().map(|o| o["label"].as_str().unwrap()).collect::<Vec<_>>(), ["green", "blue"]);
 
     let bare = stage.api.answer(ask.text("approval_id"), json!({ "decision": "allow" })).await;
     bare.error(422, "VALIDATION_ERROR");
     let answer = json!({ "decision": "allow", "answers": { "Which colour?": ["blue"] } });
     stage.api.answer(ask.text("approval_id"), answer).await.ok();
     seen.idle(1, 30).await;
-    assert!(seen.said().contains("blue") && !seen.said().contains("red"), "{}", seen.said());
+    assert!(seen.said().contains("blue") && !seen.said().contains("green"), "{}", seen.said());
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::harness::stage::{agent_pid, appends};
-use crate::harness::{Stage, Transcript, eventually, lines, process};
+use crate::harness::stage::{agent_pid, appends, lasts};
+use crate::harness::{Stage, Transcript, cli, eventually, lines, process};
 
 #[tokio::test]
 async fn killed_in_mid_stream_it_goes_on_with_the_same_agent_and_loses_no_word() {
@@ -53,6 +53,18 @@ async fn killed_while_a_question_waits_it_asks_the_same_question_again_and_the_c
 }
 
 #[tokio::test]
+async fn killed_as_soon_as_the_agent_runs_it_gives_it_the_prompt_afterwards_and_once() {
+    let stage = &mut Stage::with_agents().await;
+    let (_, mut seen) = stage.started("SAY hello").await;
+    seen.next("agent_started", 0, 20).await;
+    stage.daemon.kill9_and_restart().await;
+    seen.idle(1, 40).await;
+    assert_eq!(seen.said().matches("hello").count(), 1);
+    assert_eq!(seen.of("agent_started").len(), 1);
+    assert_eq!(stage.model().requests().len(), 1);
+}
+
+#[tokio::test]
 async fn what_the_agent_asked_while_the_daemon_was_dead_is_asked_afterwards() {
     let stage = &mut Stage::with_agents().await;
     let file = stage.file("out");
@@ -89,8 +101,9 @@ async fn a_turn_that_ended_while_the_daemon_was_dead_is_told_afterwards_and_what
 }
 
 /// A question is open, the daemon is killed and lives again with a fault; somebody answers; whatever
-/// happens at the fault, after a clean start the answer holds and the command runs exactly once.
-async fn an_answer_survives(fault: &str) {
+/// happens at the fault, after a clean start the command runs exactly once. An answer that was durable at the
+/// fault is not given again.
+async fn an_answer_survives(fault: &str, durable: bool) {
     let stage = &mut Stage::with_agents().await;
     let file = stage.file("out");
     let (_, mut seen) = stage.started(&format!("{}\nSAY over", appends("x", &file))).await;
@@ -107,8 +120,11 @@ async fn an_answer_survives(fault: &str) {
     }
     seen.disconnect();
     stage.daemon.start().await;
-    stage.api.allow(&approval).await; // first answer or the same again: both succeed
+    if !durable {
+        stage.api.allow(&approval).await; // the first answer or the same again: both succeed
+    }
     seen.idle(1, 30).await;
+    stage.api.allow(&approval).await; // the same again succeeds and does nothing
     assert_eq!(lines(&file), ["x"], "{fault}");
     assert_eq!(agent_pid(&seen.events), pid, "{fault}");
     assert_eq!(seen.said().matches("over").count(), 1, "{fault}");
@@ -120,27 +136,27 @@ async fn an_answer_survives(fault: &str) {
 
 #[tokio::test]
 async fn killed_between_an_answer_and_its_delivery_it_delivers_it_once() {
-    an_answer_survives("agent.before_send").await;
+    an_answer_survives("agent.before_send", true).await;
 }
 
 #[tokio::test]
 async fn killed_right_after_the_delivery_of_an_answer_it_does_not_run_the_command_twice() {
-    an_answer_survives("agent.after_send").await;
+    an_answer_survives("agent.after_send", true).await;
 }
 
 #[tokio::test]
 async fn killed_before_the_answer_is_written_it_can_be_answered_again() {
-    an_answer_survives("log.before_commit").await;
+    an_answer_survives("log.before_commit", false).await;
 }
 
 #[tokio::test]
 async fn killed_while_the_answer_is_being_written_it_is_answered_or_not_but_never_half() {
-    an_answer_survives("log.mid_commit").await;
+    an_answer_survives("log.mid_commit", false).await;
 }
 
 #[tokio::test]
 async fn killed_after_the_answer_was_written_it_holds() {
-    an_answer_survives("log.after_commit").await;
+    an_answer_survives("log.after_commit", true).await;
 }
 
 /// A turn with text and two commands runs while the log dies at its `count`th commit, again and again.
@@ -150,6 +166,7 @@ async fn a_turn_survives(point: &str) {
     let prompt =
         format!("STREAM 300 w\n{}\nSTREAM 300 w\n{}\nSAY over", appends("1", &file), appends("2", &file));
     let (id, mut seen) = stage.started(&prompt).await;
+    let api = stage.api.clone();
     seen.next("agent_started", 0, 20).await;
     for count in [1, 2, 3, 5, 8] {
         stage.daemon.kill9();
@@ -157,20 +174,20 @@ async fn a_turn_survives(point: &str) {
             continue;
         }
         // Answer what is open until the fault comes or the turn is over.
-        while stage.daemon.runs() {
+        let daemon = std::cell::RefCell::new(&mut stage.daemon);
+        eventually("the fault, or the end of the turn", 40, || async {
             let path = format!("/api/approvals?session_id={id}&state=open");
-            let Ok(open) = stage.api.attempt(reqwest::Method::GET, &path, None).await else { break };
-            for approval in open.body.as_array().into_iter().flatten() {
+            let open = api.attempt(reqwest::Method::GET, &path, None).await.map(|open| open.body);
+            for approval in open.iter().flat_map(|open| open.as_array()).flatten() {
                 let path = format!("/api/approvals/{}/answer", approval["id"].as_str().unwrap());
-                let body = json!({ "decision": "allow" });
-                let _ = stage.api.attempt(reqwest::Method::POST, &path, Some(body)).await;
+                // The daemon may die before it answers.
+                let _ = api.attempt(reqwest::Method::POST, &path, Some(json!({ "decision": "allow" }))).await;
             }
-            let session = stage.api.attempt(reqwest::Method::GET, &format!("/api/sessions/{id}"), None).await;
-            if session.is_ok_and(|session| session.body["state"] == "AWAITING_INPUT") {
-                break;
-            }
-            tokio::time::sleep(crate::harness::LOOK).await;
-        }
+            let session = api.attempt(reqwest::Method::GET, &format!("/api/sessions/{id}"), None).await;
+            let over = session.is_ok_and(|session| session.body["state"] == "AWAITING_INPUT");
+            (over || !daemon.borrow_mut().runs()).then_some(())
+        })
+        .await;
     }
     stage.daemon.kill9();
     seen.disconnect();
@@ -211,6 +228,25 @@ async fn a_turn_survives_kills_after_commits() {
 }
 
 #[tokio::test]
+async fn killed_while_an_interrupt_is_under_way_it_carries_it_out() {
+    let stage = &mut Stage::with_agents().await;
+    let (id, mut seen) = stage.started(&format!("{}\nSAY never", lasts(6622))).await;
+    let ask = seen.asked(0).await;
+    stage.api.allow(ask.text("approval_id")).await;
+    stage.lasting_runs(6622).await;
+    stage.daemon.kill9();
+    assert!(stage.daemon.start_with_fault("agent.before_send").await);
+    // Recorded, then killed before the agent was told: the request may be answered or not.
+    let path = format!("/api/sessions/{id}/interrupt");
+    let _ = stage.api.attempt(reqwest::Method::POST, &path, Some(json!({}))).await;
+    stage.daemon.ended(20).await;
+    stage.daemon.start().await;
+    seen.idle(1, 40).await;
+    stage.lasting_is_gone(6622).await;
+    assert!(!seen.said().contains("never"));
+}
+
+#[tokio::test]
 async fn a_stop_leaves_the_agents_running_and_a_stop_with_agents_ends_them() {
     let stage = &mut Stage::with_agents().await;
     let (id, mut seen) = stage.started("SAY a\nHOLD gate\nSAY over").await;
@@ -218,8 +254,10 @@ async fn a_stop_leaves_the_agents_running_and_a_stop_with_agents_ends_them() {
     seen.next("agent_started", 0, 10).await;
     let pid = agent_pid(&seen.events);
 
-    stage.cli(&["stop"]).await.ok();
-    assert!(stage.daemon.ended(20).await.success());
+    // The command waits until the process is gone, and we are who must reap it.
+    let (said, status) = tokio::join!(cli::tether(&stage.home, &["stop"]), stage.daemon.ended(20));
+    said.ok();
+    assert!(status.success());
     assert!(process::alive(pid), "a plain stop leaves agents alone");
 
     stage.daemon.start().await;
@@ -227,17 +265,14 @@ async fn a_stop_leaves_the_agents_running_and_a_stop_with_agents_ends_them() {
     seen.idle(1, 30).await;
     assert_eq!(agent_pid(&seen.events), pid);
 
-    stage.api.input(&id, "SHELL sleep 4433").await;
+    stage.api.input(&id, &lasts(4433)).await;
     let ask = seen.asked(seen.last_seq()).await;
     stage.api.allow(ask.text("approval_id")).await;
-    let mark = stage.home.mark.clone();
-    eventually("the tool runs", 20, || async {
-        (!process::running("sleep 4433", &mark).is_empty()).then_some(())
-    })
-    .await;
-    stage.cli(&["stop", "--agents"]).await.ok();
-    assert!(stage.daemon.ended(30).await.success());
-    eventually("the agent and its tool are gone", 10, || async { stage.marked().is_empty().then_some(()) })
-        .await;
-    assert!(process::running("sleep 4433", &mark).is_empty());
+    stage.lasting_runs(4433).await;
+    let (said, status) =
+        tokio::join!(cli::tether(&stage.home, &["stop", "--agents"]), stage.daemon.ended(30));
+    said.ok();
+    assert!(status.success());
+    eventually("the agent is gone", 10, || async { stage.marked().is_empty().then_some(()) }).await;
+    stage.lasting_is_gone(4433).await;
 }

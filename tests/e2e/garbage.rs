@@ -345,7 +345,7 @@ async fn a_port_that_is_taken_is_said_in_words() {
 async fn an_agent_that_speaks_garbage_is_shown_and_harms_nobody() {
     // A program of ours in place of the agent: half a line, an over-long line, bytes that are no text.
     let mut home = Home::new();
-    let program = home.path().join("claude");
+    let program = home.path().join("broken-agent");
     let script = "#!/bin/sh\n[ \"$1\" = --version ] && { echo '2.1.330 (Claude Code)'; exit 0; }\n\
         head -c 20000000 /dev/zero | tr '\\0' x; echo\nprintf '\\377\\376{\"type\":\\n'\necho '[]'\n\
         echo '{\"type\":\"control_request\",\"request_id\":\"r\",\"request\":{\"subtype\":\"never_heard_of\"}}'\n\

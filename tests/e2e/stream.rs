@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use serde_json::json;
 
-use crate::harness::{Event, Stage, transcript::SseReader, ws};
+use crate::harness::{Event, Stage, sse::SseReader, ws};
 
 /// More than the contract's default page, so that a page's end would show.
 const MANY: u64 = 1_200;
@@ -55,6 +55,24 @@ async fn a_long_history_is_replayed_whole_under_both_paths_and_with_both_cursor_
     }
     let limited = read(&stage, &format!("/api/events/sessions/{id}?limit=10"), MANY + 1).await;
     assert_eq!(limited, whole, "a page's size is no gap");
+}
+
+#[tokio::test]
+async fn a_replay_leaves_out_settled_questions_as_the_contract_has_it_and_the_socket_has_all() {
+    let stage = Stage::bare().await;
+    let id = stage.api.create_external("asked").await;
+    for request in ["settled", "open"] {
+        let ask = json!({ "request_id": request, "tool_name": "t", "tool_input": {} });
+        stage.api.push(&id, "permission_request", ask).await.ok();
+    }
+    stage.api.allow(stage.api.open_approvals(&id).await[0]["id"].as_str().unwrap()).await;
+    let events = read(&stage, &format!("/api/events/sessions/{id}"), 3).await;
+    let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["session_state", "permission_request", "permission_resolved"]);
+    assert_eq!(events[1].text("request_id"), "open");
+    let mut seen = stage.follow(&id);
+    seen.next("permission_resolved", 0, 10).await;
+    assert_eq!(seen.of("permission_request").len(), 2);
 }
 
 #[tokio::test]

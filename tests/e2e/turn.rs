@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::harness::stage::{agent_pid, appends};
-use crate::harness::{Stage, eventually, lines, process};
+use crate::harness::stage::{agent_pid, appends, lasts};
+use crate::harness::{Stage, lines, process};
 
 /// A red dot: the smallest picture that every decoder takes.
 const PNG: &str =
@@ -61,7 +61,7 @@ async fn input_while_a_turn_runs_waits_in_a_queue_that_can_be_changed() {
     let texts: Vec<_> = queue.iter().map(|input| input["text"].as_str().unwrap()).collect();
     assert_eq!(texts, ["SAY kept", "SAY taken back"]);
 
-    let second = queue[1]["id"].as_str().unwrap();
+    let second = queue[1]["input_id"].as_str().unwrap();
     stage.api.delete(&format!("/api/sessions/{id}/queue/{second}")).await.ok();
     assert_eq!(stage.api.queue(&id).await.len(), 1);
     let again = stage.api.delete(&format!("/api/sessions/{id}/queue/{second}")).await;
@@ -94,21 +94,14 @@ async fn an_input_with_the_same_id_is_the_same_input() {
 #[tokio::test]
 async fn an_interrupt_in_mid_tool_leaves_no_process_and_the_session_goes_on() {
     let stage = Stage::with_agents().await;
-    let (id, mut seen) = stage.started("SHELL sleep 4321 & sleep 4322; wait\nSAY never").await;
+    let (id, mut seen) = stage.started(&format!("{}\nSAY never", lasts(4321))).await;
     let ask = seen.asked(0).await;
     stage.api.allow(ask.text("approval_id")).await;
-    let mark = stage.home.mark.clone();
-    eventually("the tool runs", 20, || async {
-        (!process::running("sleep 4322", &mark).is_empty()).then_some(())
-    })
-    .await;
+    stage.lasting_runs(4321).await;
 
     stage.api.interrupt(&id).await;
     seen.idle(1, 30).await;
-    eventually("the tool and what it started are gone", 20, || async {
-        process::running("sleep 432", &mark).is_empty().then_some(())
-    })
-    .await;
+    stage.lasting_is_gone(4321).await;
     let end = seen.next("turn_finished", 0, 5).await;
     assert_eq!(end.data["ok"], false, "{}", end.raw);
     assert!(!seen.said().contains("never"));
@@ -188,10 +181,7 @@ async fn a_failure_of_the_model_ends_the_turn_in_words_and_the_next_turn_works()
     assert_eq!(end.data["ok"], false, "{}", end.raw);
     assert!(end.text("message").contains("400"), "{}", end.raw);
     stage.api.input(&id, "SAY better now").await;
-    seen.until("the next turn speaks", 30, |events| {
-        events.iter().any(|event| event.kind == "output" && event.text("text").contains("better now"))
-    })
-    .await;
+    seen.says("better now", 30).await;
 }
 
 #[tokio::test]

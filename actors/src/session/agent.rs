@@ -60,6 +60,7 @@ impl Session {
         let Some(run) = self.run.clone() else { return };
         self.ready = run.ready;
         self.caught_up = !adopted || run.pid.is_none();
+        let found_again = !self.caught_up;
         let me = ctx.address();
         let request = StartProcess {
             protocol_state: run.protocol_state.clone(),
@@ -80,14 +81,48 @@ impl Session {
             },
         };
         let asked = self.deps.spawner.send(request);
-        ctx.spawn(asked.into_actor(self).map(|result, session, ctx| match result {
-            Ok(Ok(process)) => session.process = Some(process),
+        ctx.spawn(asked.into_actor(self).map(move |result, session, ctx| match result {
+            Ok(Ok(process)) => {
+                session.process = Some(process);
+                // With nothing new to read, the news that it is caught up overtakes this reply.
+                if found_again && session.caught_up {
+                    session.take_up(ctx);
+                }
+            }
             Ok(Err(error)) => {
                 warn!(session = %session.id(), %error, "the agent's process actor was not started");
                 ctx.stop();
             }
             Err(_) => ctx.stop(),
         }));
+    }
+
+    /// The agent was found again and all that it said is recorded: gives it what it may not have got.
+    fn take_up(&mut self, ctx: &mut Context<Self>) {
+        let (Some(process), Some(run)) = (&self.process, &self.run) else { return };
+        let (stopping, run) = (run.stopping, run.run.clone());
+        if stopping {
+            // Its end was asked for, and a crash of ours may have come before it was told.
+            return process.do_send(crate::agent::StopAgent);
+        }
+        if !self.ready {
+            process.do_send(SendOpening);
+        }
+        let undelivered = self.deps.gate.send(GetUndelivered(run));
+        ctx.spawn(undelivered.into_actor(self).map(|approvals, session, ctx| {
+            let Ok(approvals) = approvals else { return ctx.stop() };
+            session.deliver(approvals, true, ctx);
+        }));
+        let unsure: Vec<Input> =
+            self.inputs.iter().filter(|input| input.state == InputState::Sending).cloned().collect();
+        for input in &unsure {
+            self.send_input(input, true, ctx);
+        }
+        if self.state() == SessionState::Interrupting {
+            self.carry_out_interrupt(ctx);
+        }
+        self.pump(ctx);
+        self.rest_if_nothing_to_do(ctx);
     }
 
     /// Hands answers to the agent, each once. Those that cannot be handed over now are asked of the gate
@@ -266,30 +301,7 @@ impl Handler<AgentCaughtUp> for Session {
             return;
         }
         self.caught_up = true;
-        if let (true, Some(process)) = (self.run.as_ref().is_some_and(|run| run.stopping), &self.process) {
-            // Its end was asked for, and a crash of ours may have come before it was told.
-            return process.do_send(crate::agent::StopAgent);
-        }
-        if !self.ready
-            && let Some(process) = &self.process
-        {
-            process.do_send(SendOpening);
-        }
-        let undelivered = self.deps.gate.send(GetUndelivered(msg.run));
-        ctx.spawn(undelivered.into_actor(self).map(|approvals, session, ctx| {
-            let Ok(approvals) = approvals else { return ctx.stop() };
-            session.deliver(approvals, true, ctx);
-        }));
-        let unsure: Vec<Input> =
-            self.inputs.iter().filter(|input| input.state == InputState::Sending).cloned().collect();
-        for input in &unsure {
-            self.send_input(input, true, ctx);
-        }
-        if self.state() == SessionState::Interrupting {
-            self.carry_out_interrupt(ctx);
-        }
-        self.pump(ctx);
-        self.rest_if_nothing_to_do(ctx);
+        self.take_up(ctx);
     }
 }
 

@@ -108,7 +108,8 @@ impl Session {
             ));
         }
         self.enter(SessionState::Interrupting, &mut drafts);
-        let reachable = self.process.is_some() && (self.record.turn_running || self.any_with_agent());
+        // Its process actor may still be on its way after a start of ours: then it is told when it was found.
+        let reachable = self.run.is_some() && (self.record.turn_running || self.any_with_agent());
         if !self.record.external && !reachable {
             // Nothing runs: what was to begin is taken back.
             if let Some(timer) = self.restart_timer.take() {

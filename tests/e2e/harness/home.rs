@@ -18,18 +18,21 @@ pub struct Home {
     folder: tempfile::TempDir,
     /// The port for the daemon.
     pub port: u16,
-    /// The token for the daemon.
+    /// The token for the daemon; empty = none is given and it makes its own.
     pub token: String,
     /// What every process of this home carries in its environment as [`MARK`].
     pub mark: String,
-    /// More variables for the daemon and the command line.
+    /// More variables for the daemon and the command line; an empty value takes one away.
     pub extra: BTreeMap<String, String>,
 }
 
 impl Home {
     /// Makes the folders and picks a port.
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("tether-e2e-").tempdir().expect("a temporary folder");
+        let mut folder =
+            tempfile::Builder::new().prefix("tether-e2e-").tempdir().expect("a temporary folder");
+        // For a look at what a failing scenario left.
+        folder.disable_cleanup(std::env::var_os("RIG_KEEP").is_some());
         for name in ["work", "tmp", ".config", ".local/share", ".local/state", ".cache", "claude"] {
             std::fs::create_dir_all(folder.path().join(name)).expect("a folder in the temporary home");
         }
@@ -81,6 +84,7 @@ impl Home {
             env.insert("ANTHROPIC_BASE_URL".into(), format!("http://127.0.0.1:{port}"));
         }
         env.extend(self.extra.clone());
+        env.retain(|_, value| !value.is_empty());
         env
     }
 }

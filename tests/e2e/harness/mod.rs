@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod home;
 pub mod model;
 pub mod process;
+pub mod sse;
 pub mod stage;
 pub mod transcript;
 pub mod ws;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{Api, Daemon, Event, Home, Model, Transcript, cli, process};
+use super::{Api, Daemon, Event, Home, Model, Transcript, cli, eventually, process};
 
 /// How many scenarios may have real agents at once: each is about 200 MB and most of a core at its start.
 static AGENTS: Semaphore = Semaphore::const_new(3);
@@ -75,6 +75,27 @@ impl Stage {
         Transcript::new(&self.api, session)
     }
 
+    /// The processes of [`lasts`] that run.
+    pub fn lasting(&self, number: u32) -> Vec<u32> {
+        process::running(&format!("time.sleep({number})"), &self.home.mark)
+    }
+
+    /// Waits until both processes of [`lasts`] run.
+    pub async fn lasting_runs(&self, number: u32) {
+        eventually("the tool and what it started run", 20, || async {
+            (self.lasting(number).len() >= 2).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until no process of [`lasts`] runs.
+    pub async fn lasting_is_gone(&self, number: u32) {
+        eventually("the tool and what it started are gone", 20, || async {
+            self.lasting(number).is_empty().then_some(())
+        })
+        .await;
+    }
+
     /// Runs the command line in the home.
     pub async fn cli(&self, args: &[&str]) -> cli::Said {
         cli::tether(&self.home, args).await
@@ -96,4 +117,11 @@ pub fn agent_pid(events: &[Event]) -> u32 {
 /// The directive that adds a line to a file. Such a command is always asked about.
 pub fn appends(line: &str, file: &Path) -> String {
     format!("SHELL echo {line} >> {}", file.display())
+}
+
+/// The directive for a command that does not end by itself: one process behind it and one that it waits for,
+/// both with `number` in their command line. (The agent refuses a plain `sleep`.)
+pub fn lasts(number: u32) -> String {
+    let sleeps = format!("python3 -c 'import time; time.sleep({number})'");
+    format!("SHELL {sleeps} & {sleeps}")
 }

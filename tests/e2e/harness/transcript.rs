@@ -1,13 +1,14 @@
-//! What a session's followers see, over server-sent events, across deaths of the daemon.
+//! What a session's followers see, over the WebSocket, across deaths of the daemon.
+//!
+//! Not over server-sent events: those leave out settled questions when they replay, as the contract has it,
+//! so their numbers need not be dense.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
-use serde_json::Value;
-use tokio::time::{Instant, timeout_at};
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
+use super::ws::{self, Ws};
 use super::{Api, LOOK};
 
 /// One event.
@@ -16,7 +17,7 @@ pub struct Event {
     pub seq: u64,
     pub kind: String,
     pub data: Value,
-    /// The envelope as it came.
+    /// The envelope.
     pub raw: String,
 }
 
@@ -40,26 +41,9 @@ impl Event {
     }
 }
 
-/// Cuts a stream of server-sent events into their `data`.
-#[derive(Default)]
-pub struct SseReader {
-    buffer: Vec<u8>,
-}
-
-impl SseReader {
-    /// Takes bytes and gives the events that are whole now.
-    pub fn take(&mut self, bytes: &[u8]) -> Vec<String> {
-        self.buffer.extend_from_slice(bytes);
-        let mut found = Vec::new();
-        let mut from = 0;
-        while let Some(at) = self.buffer[from..].windows(2).position(|pair| pair == b"\n\n") {
-            let block = String::from_utf8(self.buffer[from..from + at].to_vec()).expect("events are UTF-8");
-            found.extend(block.lines().filter_map(|line| line.strip_prefix("data: ")).map(str::to_owned));
-            from += at + 2;
-        }
-        self.buffer.drain(..from);
-        found
-    }
+fn said(events: &[Event]) -> String {
+    let own = |event: &&Event| event.kind == "output" && event.data["parent_tool_use_id"].is_null();
+    events.iter().filter(own).map(|event| event.text("text")).collect()
 }
 
 /// Follows one session from its first event on. Panics when a number is missing or comes twice.
@@ -68,12 +52,12 @@ pub struct Transcript {
     session: String,
     /// What was seen so far.
     pub events: Vec<Event>,
-    stream: Option<(BoxStream<'static, reqwest::Result<Bytes>>, SseReader)>,
+    socket: Option<Ws>,
 }
 
 impl Transcript {
     pub fn new(api: &Api, session: &str) -> Self {
-        Self { api: api.clone(), session: session.to_owned(), events: Vec::new(), stream: None }
+        Self { api: api.clone(), session: session.to_owned(), events: Vec::new(), socket: None }
     }
 
     /// The number of the last event that was seen.
@@ -116,6 +100,12 @@ impl Transcript {
         self.next("permission_request", after, 30).await
     }
 
+    /// Waits until the agent has said these words, in however many pieces.
+    pub async fn says(&mut self, words: &str, seconds: u64) {
+        let what = format!("the agent says {words:?}");
+        self.until(&what, seconds, |events| said(events).contains(words)).await;
+    }
+
     /// Events of one type.
     pub fn of(&self, kind: &str) -> Vec<&Event> {
         self.events.iter().filter(|event| event.kind == kind).collect()
@@ -123,8 +113,7 @@ impl Transcript {
 
     /// All that the agent itself said, put together.
     pub fn said(&self) -> String {
-        let own = |event: &&Event| event.kind == "output" && event.data["parent_tool_use_id"].is_null();
-        self.events.iter().filter(own).map(|event| event.text("text")).collect()
+        said(&self.events)
     }
 
     /// Reads the whole transcript anew and compares: what was seen once is there, unchanged.
@@ -143,45 +132,45 @@ impl Transcript {
 
     /// Drops the connection; the next read makes a new one.
     pub fn disconnect(&mut self) {
-        self.stream = None;
+        self.socket = None;
     }
 
     /// Reads some more; `false` at the deadline.
     async fn more(&mut self, deadline: Instant) -> bool {
-        if self.stream.is_none() {
-            let path = format!("/api/events/sessions/{}?since={}", self.session, self.last_seq());
-            let request = self.api.request(reqwest::Method::GET, &path).timeout(Duration::from_secs(3600));
-            match timeout_at(deadline, request.send()).await {
-                Err(_) => return false,
-                Ok(Ok(answer)) if answer.status().is_success() => {
-                    self.stream = Some((answer.bytes_stream().boxed(), SseReader::default()));
-                }
-                Ok(other) => {
-                    if let Ok(answer) = other {
-                        assert!(answer.status().as_u16() == 503, "following a session: {}", answer.status());
-                    }
-                    tokio::time::sleep(LOOK).await; // the daemon is dead just now
-                    return Instant::now() < deadline;
-                }
+        let Some(socket) = &mut self.socket else {
+            match self.subscribe().await {
+                Some(socket) => self.socket = Some(socket),
+                None => tokio::time::sleep(LOOK).await, // the daemon is dead just now
             }
-        }
-        let Some((stream, reader)) = &mut self.stream else { return true };
-        match timeout_at(deadline, stream.next()).await {
-            Err(_) => return false,
-            Ok(Some(Ok(bytes))) => {
-                for raw in reader.take(&bytes) {
-                    let event = Event::read(&raw);
-                    let expected = self.events.last().map_or(0, |event| event.seq) + 1;
-                    assert_eq!(event.seq, expected, "a gap or a double in the transcript: {raw}");
+            return Instant::now() < deadline;
+        };
+        match socket.read(deadline).await {
+            Ok(None) => return false,
+            Ok(Some(frame)) if frame["type"] == "events" => {
+                for envelope in frame["events"].as_array().expect("a list of events") {
+                    let event = Event::read(&envelope.to_string());
+                    assert_eq!(
+                        event.seq,
+                        self.last_seq() + 1,
+                        "a gap or a double in the transcript: {}",
+                        event.raw
+                    );
                     self.events.push(event);
                 }
             }
-            Ok(Some(Err(_)) | None) => {
-                self.stream = None;
-                tokio::time::sleep(LOOK).await;
-            }
+            Ok(Some(frame)) => assert_ne!(frame["ok"], false, "following a session: {frame}"),
+            Err(_) => self.socket = None,
         }
         true
+    }
+
+    async fn subscribe(&self) -> Option<Ws> {
+        let bearer = format!("Bearer {}", self.api.token);
+        let mut socket = ws::try_connect(&self.api, &[("authorization", &bearer)]).await.ok()?;
+        let frame =
+            json!({ "type": "subscribe", "session_id": self.session, "after": self.last_seq(), "id": 1 });
+        socket.send(frame.to_string()).await;
+        Some(socket)
     }
 }
 

@@ -22,6 +22,14 @@ pub struct Ws {
 
 /// Connects with these headers on top of the usual ones; the HTTP status when it is refused.
 pub async fn connect_with(api: &Api, headers: &[(&str, &str)]) -> Result<Ws, u16> {
+    try_connect(api, headers).await.map_err(|error| match error {
+        Error::Http(answer) => answer.status().as_u16(),
+        error => panic!("the WebSocket was not refused but broke: {error}"),
+    })
+}
+
+/// The same for a daemon that may be dead just now.
+pub async fn try_connect(api: &Api, headers: &[(&str, &str)]) -> Result<Ws, Error> {
     let address = format!("{}/api/ws", api.base.replacen("http", "ws", 1));
     let mut request = address.into_client_request().expect("a WebSocket address");
     for (name, value) in headers {
@@ -29,11 +37,8 @@ pub async fn connect_with(api: &Api, headers: &[(&str, &str)]) -> Result<Ws, u16
             tokio_tungstenite::tungstenite::http::HeaderName::from_bytes(name.as_bytes()).expect("a header");
         request.headers_mut().insert(name, value.parse().expect("a header's value"));
     }
-    match tokio_tungstenite::connect_async(request).await {
-        Ok((stream, _)) => Ok(Ws { stream, next_id: 0, pending: Default::default() }),
-        Err(Error::Http(answer)) => Err(answer.status().as_u16()),
-        Err(error) => panic!("the WebSocket was not refused but broke: {error}"),
-    }
+    let (stream, _) = tokio_tungstenite::connect_async(request).await?;
+    Ok(Ws { stream, next_id: 0, pending: Default::default() })
 }
 
 /// Connects with the token.
@@ -51,7 +56,8 @@ impl Ws {
         self.send(frame.to_string()).await;
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
-            let got = self.read(deadline).await.unwrap_or_else(|| panic!("no reply to {frame} within 20 s"));
+            let got = self.read(deadline).await.unwrap_or_else(|how| panic!("the WebSocket: {how}"));
+            let got = got.unwrap_or_else(|| panic!("no reply to {frame} within 20 s"));
             if got["type"] == "reply" && got["id"] == id {
                 return got;
             }
@@ -82,7 +88,10 @@ impl Ws {
         loop {
             let frame = match self.pending.pop_front() {
                 Some(frame) => frame,
-                None => self.read(deadline).await.unwrap_or_else(|| panic!("not within {seconds} s: {what}")),
+                None => {
+                    let got = self.read(deadline).await.unwrap_or_else(|how| panic!("the WebSocket: {how}"));
+                    got.unwrap_or_else(|| panic!("not within {seconds} s: {what}"))
+                }
             };
             if wanted(&frame) {
                 return frame;
@@ -126,19 +135,20 @@ impl Ws {
         }
     }
 
-    /// The next text frame; `None` at the deadline. Panics when the connection ends.
-    async fn read(&mut self, deadline: Instant) -> Option<Value> {
+    /// The next text frame, `None` at the deadline; an error in words when the connection ends.
+    pub async fn read(&mut self, deadline: Instant) -> Result<Option<Value>, String> {
         loop {
             match timeout_at(deadline, self.stream.next()).await {
-                Err(_) => return None,
+                Err(_) => return Ok(None),
                 Ok(Some(Ok(Message::Text(text)))) => {
-                    return Some(
-                        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")),
-                    );
+                    let frame = serde_json::from_str(&text);
+                    return Ok(Some(frame.unwrap_or_else(|error| panic!("{error}: {text}"))));
                 }
-                Ok(Some(Ok(Message::Close(frame)))) => panic!("the daemon closed the WebSocket: {frame:?}"),
+                Ok(Some(Ok(Message::Close(frame)))) => {
+                    return Err(format!("the daemon closed it: {frame:?}"));
+                }
                 Ok(Some(Ok(_))) => {} // pings are answered by the library
-                Ok(other) => panic!("the WebSocket ended: {other:?}"),
+                Ok(other) => return Err(format!("it ended: {other:?}")),
             }
         }
     }
