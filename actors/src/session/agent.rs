@@ -88,6 +88,7 @@ impl Session {
                 if found_again && session.caught_up {
                     session.take_up(ctx);
                 }
+                session.pump(ctx);
             }
             Ok(Err(error)) => {
                 warn!(session = %session.id(), %error, "the agent's process actor was not started");
