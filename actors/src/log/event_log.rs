@@ -6,9 +6,7 @@
 //! answered; what was answered is on disk.
 //!
 //! Group commit: the first append of a batch sends a `Commit` to itself, which is handled behind the
-//! messages that wait already, so it commits just those, with one sync. When many have been writing at once, it
-//! waits for a moment for the rest of them: those who were just answered are about to write again, and a batch
-//! that leaves without them makes them wait for a whole sync more.
+//! messages that wait already, so it commits just those, with one sync.
 
 use std::time::Duration;
 
@@ -27,16 +25,6 @@ const MAILBOX: usize = 4_096;
 
 /// How often the disk is looked at, and a failed store tried.
 pub(super) const TICK: Duration = Duration::from_secs(1);
-
-/// With fewer writers at once than this, nobody is waited for: a lone append costs one sync and no more.
-const MANY_WRITERS: usize = 8;
-
-/// How long the rest of many writers is waited for at a time. A sleep of the thread, because timers count in
-/// milliseconds; nothing else runs on it, and readers take what is new from the read model.
-const GATHER: Duration = Duration::from_micros(100);
-
-/// How many times.
-const GATHER_TIMES: u32 = 3;
 
 /// Commit what is staged.
 #[derive(Message)]
@@ -65,10 +53,6 @@ pub struct EventLog {
     /// How often a failed store is tried.
     probe_every: Duration,
     commit_asked: bool,
-    /// How many appends the last two batches held: with writers that wait for their answers, together as many as
-    /// there are writers.
-    last_batches: [usize; 2],
-    gathered: u32,
     purge_asked: bool,
     probe_asked: bool,
 }
@@ -90,16 +74,7 @@ impl Actor for EventLog {
 
 impl EventLog {
     pub(super) fn new(ledger: Ledger, look_every: Option<Duration>, probe_every: Duration) -> Self {
-        Self {
-            ledger,
-            look_every,
-            probe_every,
-            commit_asked: false,
-            last_batches: [0; 2],
-            gathered: 0,
-            purge_asked: false,
-            probe_asked: false,
-        }
+        Self { ledger, look_every, probe_every, commit_asked: false, purge_asked: false, probe_asked: false }
     }
 
     /// Sees to it that what is staged, left to remove, or broken is attended to.
@@ -147,15 +122,6 @@ impl Handler<Commit> for EventLog {
     type Result = ();
 
     fn handle(&mut self, _: Commit, ctx: &mut Self::Context) {
-        let staged = self.ledger.staged();
-        let writers: usize = self.last_batches.iter().sum();
-        if writers >= MANY_WRITERS && staged * 4 < writers * 3 && self.gathered < GATHER_TIMES {
-            self.gathered += 1;
-            std::thread::sleep(GATHER);
-            return ctx.notify(Commit);
-        }
-        self.gathered = 0;
-        self.last_batches = [staged, self.last_batches[0]];
         self.commit_asked = false;
         self.ledger.commit();
         self.follow_up(ctx);

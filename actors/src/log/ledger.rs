@@ -232,11 +232,6 @@ impl Ledger {
         self.staged.push(Staged { change, answer });
     }
 
-    /// How many wait to be committed.
-    pub fn staged(&self) -> usize {
-        self.staged.len()
-    }
-
     /// Whether something waits to be committed.
     pub fn has_staged(&self) -> bool {
         !self.staged.is_empty()
