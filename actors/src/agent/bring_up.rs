@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::process::{AgentSettings, ProcessSpec};
+use super::messages::{AgentSettings, ProcessSpec};
 use super::processes::Identity;
 use super::program::{Program, SpawnError};
 use super::protocol::LaunchSpec;

@@ -2,6 +2,8 @@
 
 mod bring_up;
 pub mod claude;
+mod flow;
+mod messages;
 mod process;
 pub mod processes;
 pub mod program;
@@ -12,4 +14,5 @@ pub mod spool;
 mod stragglers;
 pub mod tree;
 
-pub use process::*;
+pub use messages::*;
+pub use process::AgentProcess;

@@ -8,7 +8,6 @@
 //! again from the log and the spool.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,168 +17,28 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::bring_up::{self, BringUpError, Up};
+use super::flow::{LinesRead, ProgramGone, ReadToEnd, SpoolBroken, Written, read_loop, write_loop};
+use super::messages::*;
 use super::processes::Identity;
-use super::program::{Exit, Program};
-use super::programs::Programs;
 use super::protocol::{Outgoing, Protocol};
-use super::spool::{Line, LineContent, Spool, SpoolReader, SpoolWriter, WriteError};
+use super::spool::{Line, LineContent, SpoolWriter};
 use super::{stragglers, tree};
 use crate::domain::agent::{AgentCommand, AgentEvent};
-use crate::domain::ids::{RunId, SessionId};
+use crate::domain::ids::RunId;
 use crate::domain::restart::{EndCause, ProgramEnd};
-use crate::domain::session::RunRecord;
-use crate::fault;
 
 /// Text that streams is joined for this long before it becomes an event.
 const COALESCE: Duration = Duration::from_millis(40);
 /// More pending text than this goes up at once, and the reader waits.
 const PENDING_BYTES: usize = 128 * 1024;
-/// How much of the spool is read in one go.
-const READ_BYTES: usize = 256 * 1024;
 /// Without events, the read position is recorded after so many bytes.
 const SILENT_BYTES: u64 = 1024 * 1024;
-/// After the program's end its output is read for so long without news (a descendant may hold the file).
-const DRAIN: Duration = Duration::from_millis(250);
-/// How often old error output is given up, so that it does not grow without bound.
-const TRIM_EVERY: Duration = Duration::from_secs(60);
 /// How long an agent that was told to end may take before it is terminated.
 const END_GRACE: Duration = Duration::from_secs(3);
 /// How long between terminate and kill.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 /// Lines that wait for the agent to read; a session has few commands in flight.
 const WRITE_QUEUE: usize = 64;
-
-/// How agents are started, from the configuration. Not `Debug`: it holds keys.
-#[derive(Clone, Default)]
-pub struct AgentSettings {
-    /// Where the spools lie: `<data>/agents`.
-    pub spool_root: PathBuf,
-    /// Finds the agent programs.
-    pub programs: Arc<Programs>,
-    /// More arguments for it.
-    pub claude_args: Vec<String>,
-    /// Names of our own secrets in the environment, which no agent gets.
-    pub own_secrets: Vec<String>,
-    /// Variables that agents get beside the daemon's own: keys of theirs that stand in our configuration.
-    pub environment: Vec<(String, String)>,
-}
-
-/// What is to be run, or found running.
-#[derive(Clone, Debug)]
-pub struct ProcessSpec {
-    /// For whom.
-    pub session: SessionId,
-    /// The run as recorded. Without a process id it is to be started, else to be found.
-    pub run: RunRecord,
-    /// Whether the record is from an earlier life of the daemon or of the session's actors.
-    pub adopted: bool,
-    /// Where it works.
-    pub directory: PathBuf,
-    /// The conversation that it is to hold.
-    pub conversation: String,
-    /// The model.
-    pub model: Option<String>,
-    /// Whether it shall only plan.
-    pub planning: bool,
-}
-
-/// The program runs. Answered when that is recorded; nothing is said to the agent before.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "Result<(), ()>")]
-pub struct AgentSpawned {
-    /// Which run.
-    pub run: RunId,
-    /// The process.
-    pub identity: Identity,
-    /// The program's version.
-    pub version: Option<String>,
-    /// Something that the person should know about it.
-    pub notice: Option<String>,
-}
-
-/// What the agent said since the last one. Answered when it is recorded.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "Result<(), ()>")]
-pub struct AgentOutput {
-    /// Which run.
-    pub run: RunId,
-    /// What it said.
-    pub events: Vec<AgentEvent>,
-    /// The read position after it.
-    pub offset: u64,
-    /// The protocol's state after it.
-    pub protocol_state: serde_json::Value,
-}
-
-/// All that the agent had said before we were here is recorded: what was unsure is known now.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub struct AgentCaughtUp {
-    /// Which run.
-    pub run: RunId,
-}
-
-/// The program is gone, with all that it had started. Answered when that is recorded.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "Result<(), ()>")]
-pub struct AgentEnded {
-    /// Which run.
-    pub run: RunId,
-    /// How. `asked_for` and `in_turn` are the session's to fill in.
-    pub end: ProgramEnd,
-    /// For people, where there is more to say than the cause.
-    pub message: Option<String>,
-}
-
-/// Carry out a command. Answered when the agent's pipe has taken it whole.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "Result<(), TellError>")]
-pub struct Tell {
-    /// The command.
-    pub command: AgentCommand,
-    /// It may have been sent before a crash. Then a line that a pipe does not take in one piece may lie
-    /// there by half, and must not be sent again.
-    pub again: bool,
-}
-
-/// Say again what is said first: the agent was found again and has not said that it is ready.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub struct SendOpening;
-
-/// End the program: by its protocol, then by signals, with all that it started.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub struct StopAgent;
-
-/// End what the running turn started and left behind, but not the agent itself.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub struct EndStragglers;
-
-/// Why a command did not reach the agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TellError {
-    /// It is not there (any more, or yet).
-    #[error("the agent program is not running")]
-    Gone,
-    /// Half of it may have been sent before a crash.
-    #[error("half of it may have been sent already")]
-    Unsafe,
-}
-
-/// Whom the process reports to.
-#[derive(Clone)]
-pub struct ProcessReports {
-    /// It runs.
-    pub spawned: Recipient<AgentSpawned>,
-    /// It said something.
-    pub output: Recipient<AgentOutput>,
-    /// What was said before is recorded.
-    pub caught_up: Recipient<AgentCaughtUp>,
-    /// It is gone.
-    pub ended: Recipient<AgentEnded>,
-}
 
 /// What was heard and is not recorded yet.
 #[derive(Default)]
@@ -190,8 +49,6 @@ struct Pending {
     /// Something in it cannot wait for more text.
     urgent: bool,
 }
-
-type Written = oneshot::Sender<Result<(), TellError>>;
 
 /// See the module.
 pub struct AgentProcess {
@@ -447,116 +304,6 @@ fn size_of(event: &AgentEvent) -> usize {
         | AgentEvent::ToolResult { text, .. } => text.len(),
         _ => 256,
     }
-}
-
-/// Writes what is queued, in order. Ends with whether the agent stopped reading.
-async fn write_loop(mut writer: SpoolWriter, mut queue: mpsc::Receiver<(Vec<Outgoing>, Written)>) -> bool {
-    while let Some((lines, written)) = queue.recv().await {
-        let mut result = Ok(());
-        for Outgoing { line } in lines {
-            fault::point("agent.before_send");
-            result = writer.write_line(&line).await;
-            fault::point("agent.after_send");
-            if result.is_err() {
-                break;
-            }
-        }
-        let stuck = matches!(result, Err(WriteError::Stuck { .. }));
-        if let Err(error) = &result {
-            warn!(%error, "a line did not reach the agent");
-        }
-        let _ = written.send(result.map_err(|_| TellError::Gone));
-        if stuck {
-            return true;
-        }
-    }
-    false
-}
-
-/// Reads what the program says until it is gone and all is read.
-async fn read_loop(
-    mut reader: SpoolReader,
-    mut program: Option<Program>,
-    spool: Spool,
-    process: Addr<AgentProcess>,
-) {
-    let mut exit: Option<(Exit, Instant)> = None;
-    let mut trimmed = Instant::now();
-    if program.is_none() {
-        exit = Some((Exit::default(), Instant::now()));
-    }
-    loop {
-        let lines = match reader.next_lines(READ_BYTES).await {
-            Ok(lines) => lines,
-            Err(error) => {
-                warn!(%error, "the agent's output cannot be read");
-                let _ = process.send(SpoolBroken { message: error.to_string() }).await;
-                return;
-            }
-        };
-        if !lines.is_empty() {
-            if let Some((_, quiet_since)) = &mut exit {
-                *quiet_since = Instant::now();
-            }
-            match process.send(LinesRead(lines)).await {
-                Ok(upto) => reader.consumed(upto),
-                Err(_) => return,
-            }
-            continue;
-        }
-        match &exit {
-            None => {
-                if process.send(ReadToEnd).await.is_err() {
-                    return;
-                }
-                if trimmed.elapsed() >= TRIM_EVERY {
-                    trimmed = Instant::now();
-                    if let Err(error) = spool.trim_stderr() {
-                        debug!(%error, "the agent's error output was not trimmed");
-                    }
-                }
-                let Some(running) = &mut program else { return };
-                tokio::select! {
-                    () = reader.changed() => {}
-                    ended = running.ended() => exit = Some((ended, Instant::now())),
-                }
-            }
-            Some((ended, quiet_since)) => {
-                if quiet_since.elapsed() < DRAIN && program.is_some() {
-                    let _ = tokio::time::timeout(DRAIN - quiet_since.elapsed(), reader.changed()).await;
-                    continue;
-                }
-                let gone = ProgramGone { exit: *ended, stderr: spool.stderr_tail() };
-                let _ = process.send(gone).await;
-                return;
-            }
-        }
-    }
-}
-
-/// Lines were read. Answered with the recorded read position, once there is room for more.
-#[derive(Message)]
-#[rtype(result = "u64")]
-struct LinesRead(Vec<Line>);
-
-/// The reader has seen all there is for now.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct ReadToEnd;
-
-/// The program ended and all it said was read.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct ProgramGone {
-    exit: Exit,
-    stderr: Vec<String>,
-}
-
-/// The spool cannot be read: the program must be replaced.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct SpoolBroken {
-    message: String,
 }
 
 impl Actor for AgentProcess {

@@ -7,7 +7,9 @@
 //! for their answer. When it dies, the registry rebuilds it with its session from the log; an
 //! answer that was not recorded then was never acknowledged.
 
+mod answers;
 mod book;
+mod facts;
 mod messages;
 pub mod paths;
 #[cfg(test)]
@@ -241,7 +243,7 @@ impl Handler<AnswerApproval> for Gate {
                 let (log, session) = (self.deps.log.clone(), self.deps.session.clone());
                 let look_up = async move {
                     match log.addr.send(FindApproval(id)).await.unwrap_or(Err(LogError::Closed))? {
-                        Some(old) if old.session_id == session => book::same_or_refused(old, &answer),
+                        Some(old) if old.session_id == session => answers::same_or_refused(old, &answer),
                         _ => Err(GateError::NotFound(name)),
                     }
                 };

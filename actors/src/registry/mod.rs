@@ -5,7 +5,7 @@
 //! and after too many deaths in a row only every so often, with the cause in the log. Cells of
 //! sessions where something goes on are started with the daemon.
 //! Mailbox: unbounded; it is asked for starts and ends only, and everything else goes past it by the
-//! [`Directory`]. When the registry itself dies, the daemon ends: nothing else could supervise it.
+//! directory. When the registry itself dies, the daemon ends: nothing else could supervise it.
 
 mod cell;
 mod directory;

@@ -1,7 +1,7 @@
 //! The session actor: one a session.
 //!
 //! It owns the state machine, the turn, the queue of inputs and the agent's run. People come in through
-//! [`person`], the agent through [`agent`], an agent of the person's own through [`external`]; what they change is
+//! `person`, the agent through `agent`, an agent of the person's own through `external`; what they change is
 //! decided here, recorded in the event log in one batch, and only then seen by anybody.
 //! Mailbox: unbounded; each sender waits for its answer. When it dies nothing is lost that anybody
 //! saw: the registry rebuilds it, its gate and its process actor from the log. It stops by itself when

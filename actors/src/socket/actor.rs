@@ -181,7 +181,7 @@ impl<D: Door> StreamHandler<Outgoing> for Socket<D> {
 }
 
 /// actix-web-actors asks for a handler of what its own reader hears. It is given nothing to read: see
-/// [`incoming`].
+/// `incoming`.
 impl<D: Door> StreamHandler<Result<Message, ProtocolError>> for Socket<D> {
     fn handle(&mut self, _: Result<Message, ProtocolError>, _: &mut Self::Context) {}
 
