@@ -24,7 +24,11 @@ const BELOW_ALL: [&str; 2] = ["fault", "traced"];
 /// Crates and modules that only one room may touch, with the reason for the message.
 const KEPT: [(&str, &[&str], &str); 4] = [
     ("sled", &["actors/src/log"], "only the event log touches the store"),
-    ("std::process::Command", &["actors/src/agent", "src/cli", "src/api"], "agents are started in one place"),
+    (
+        "std::process::Command",
+        &["actors/src/agent", "src/cli", "src/api", "src/daemon"],
+        "agents are started in one place",
+    ),
     ("tokio::process", &["actors/src/agent", "src/cli", "src/api"], "agents are started in one place"),
     ("actix::Supervisor", &[], "it does not see panics: the registry supervises"),
 ];
