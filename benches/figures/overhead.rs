@@ -52,7 +52,12 @@ pub fn run() {
     // Bare first and last, so that a machine that warms up or tires shows.
     let mut bare = run_bare(&program, &env, &work);
     bench.start();
-    let supervised = crate::support::runtime().block_on(run_supervised(&bench, &work));
+    let runtime = crate::support::runtime();
+    let supervised = runtime.block_on(run_supervised(&bench, &work));
+    runtime.block_on(async {
+        let client = bench.client();
+        bench.stop_with_agents(&client).await;
+    });
     bare.extend(run_bare(&program, &env, &work));
     let (bare, supervised) = (median(bare), median(supervised));
     note("a turn of the agent run bare, median", format!("{bare:.1?}"));

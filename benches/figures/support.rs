@@ -117,6 +117,14 @@ impl Bench {
         }
     }
 
+    /// Ends it and the agents that it started.
+    pub async fn stop_with_agents(&mut self, client: &reqwest::Client) {
+        self.post(client, "/api/shutdown", json!({ "agents": true })).await;
+        if let Some(mut child) = self.child.take() {
+            child.wait().expect("the daemon can be waited for");
+        }
+    }
+
     /// Resident memory in KiB.
     pub fn resident_kib(&self) -> u64 {
         let status =
@@ -151,8 +159,8 @@ impl Bench {
             let path = format!("/api/sessions/{}/events", sessions[number % sessions.len()]);
             load::post(&path, &self.token, &event_body(number))
         })
-        .await
-        .expect("the daemon takes the events");
+        .await;
+        let outcome = outcome.unwrap_or_else(|error| panic!("the daemon does not take the events: {error}"));
         assert_eq!(outcome.failures(), 0, "{:?}", outcome.statuses);
         outcome
     }
@@ -160,6 +168,11 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.path().join("daemon.log")).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("---- the daemon's log\n{}", lines[lines.len().saturating_sub(20)..].join("\n"));
+        }
         if let Some(mut child) = self.child.take() {
             // It may have ended by itself; then there is nothing to kill.
             let _ = child.kill();
