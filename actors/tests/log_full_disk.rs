@@ -81,10 +81,10 @@ async fn on_the_small_disk() {
     healthy(&log, |condition| matches!(condition, Condition::LowOnDisk { .. })).await;
     assert!(reserve.exists());
     let (last, failed) = fill(&log, &id, Class::Essential).await;
-    // It went on beyond the full disk, on the reserve, until that was used up too.
+    // It went on, on the reserve, until only the last room was left; the store never met the full disk.
     assert!(!reserve.exists());
-    assert!(matches!(failed, LogError::Storage(_)), "{failed:?}");
-    assert!(matches!(log.read_model.condition(), Condition::Failing(_)));
+    assert!(matches!(failed, LogError::DiskFull { .. }), "{failed:?}");
+    assert!(matches!(log.read_model.condition(), Condition::LowOnDisk { .. }));
     let newest = ReadEvents { session: id.clone(), after: last - 5, limit: 10, max_bytes: 1 << 20 };
     assert_eq!(log.read_events(newest).await.expect("it still reads").len(), 5);
 

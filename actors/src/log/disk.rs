@@ -44,6 +44,10 @@ impl FolderLock {
     }
 }
 
+/// With less than this free nothing at all is written any more. Enough for the largest batch there is, and for the
+/// store to be opened.
+const LAST_ROOM: u64 = 4 << 20;
+
 /// Tells how many bytes are free.
 pub type FreeSpace = Box<dyn Fn() -> io::Result<u64> + Send>;
 
@@ -121,6 +125,19 @@ impl Room {
     /// Whether there is too little for new work.
     pub fn is_low(&mut self) -> bool {
         self.free() < self.floor
+    }
+
+    /// Whether there is so little left, even with the reserve given up, that nothing more may be written. A
+    /// store that runs into a full disk fails for good, reads included, and needs room to be opened again; so it
+    /// is not let so far.
+    pub fn is_exhausted(&mut self) -> bool {
+        let may_be_gone = self.written.saturating_mul(WRITE_AMPLIFICATION);
+        let known = self.read.filter(|(at, _)| at.elapsed() < READING);
+        let enough = known.is_some_and(|(_, free)| free.saturating_sub(may_be_gone) >= LAST_ROOM);
+        if enough || self.free_now() >= LAST_ROOM {
+            return false;
+        }
+        !(self.give_up_reserve() && self.free_now() >= LAST_ROOM)
     }
 
     /// Gives the reserve to the disk; answers whether there was one.

@@ -255,7 +255,7 @@ impl Ledger {
         if let Some(sick) = &self.sick {
             return Err(sick.refusal());
         }
-        if class == Class::Work && self.room.is_low() {
+        if class == Class::Work && self.room.is_low() || self.room.is_exhausted() {
             return Err(LogError::DiskFull {
                 path: self.room.folder().display().to_string(),
                 free_mib: self.room.free() >> 20,
