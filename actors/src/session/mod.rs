@@ -283,33 +283,42 @@ impl Session {
 
     /// Sends the next queued input when the agent can take it.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        let busy = self.record.turn_running
+        let (mut drafts, mut writes) = (Vec::new(), Vec::new());
+        if let Some(input) = self.take_next_input(&mut drafts, &mut writes) {
+            self.commit_then(drafts, writes, ctx, move |session, ctx| session.send_input(&input, false, ctx));
+        } else if !self.is_busy() && !self.inputs.is_empty() {
+            self.ensure_agent(ctx);
+        }
+    }
+
+    /// Whether the agent works, or no input may be sent for another reason.
+    fn is_busy(&self) -> bool {
+        self.record.turn_running
             || self.inputs.iter().any(|input| input.state != InputState::Queued)
             || self.closing
-            || self.state() != SessionState::Running && self.state() != SessionState::AwaitingInput;
-        if busy || self.inputs.is_empty() {
-            return;
+            || !matches!(self.state(), SessionState::Running | SessionState::AwaitingInput)
+    }
+
+    /// Marks the next input as one to be sent, if the agent can take it now. It is sent once the batch is on disk.
+    fn take_next_input(&mut self, drafts: &mut Vec<EventDraft>, writes: &mut Vec<Write>) -> Option<Input> {
+        if self.is_busy() || self.process.is_none() || !self.ready || !self.caught_up {
+            return None;
         }
-        if self.process.is_none() || !self.ready || !self.caught_up {
-            self.ensure_agent(ctx);
-            return;
-        }
-        let mut drafts = Vec::new();
-        self.enter(SessionState::Running, &mut drafts);
-        let Some(input) = self.inputs.first_mut() else { return };
+        let input = self.inputs.first_mut()?;
         input.state = InputState::Sending;
         let input = input.clone();
+        self.enter(SessionState::Running, drafts);
         drafts.push(EventDraft::new(
             EventType::InputSent,
             json!({ "input_id": input.id, "synthetic": input.synthetic }),
         ));
-        let writes = vec![Write::Input(Box::new(input.clone()))];
-        self.stop_idle_timer(ctx);
-        self.commit_then(drafts, writes, ctx, move |session, ctx| session.send_input(&input, false, ctx));
+        writes.push(Write::Input(Box::new(input.clone())));
+        Some(input)
     }
 
     /// Hands an input to the agent; what comes of it comes back as the agent's own events.
     fn send_input(&mut self, input: &Input, again: bool, ctx: &mut Context<Self>) {
+        self.stop_idle_timer(ctx);
         let command = AgentCommand::Prompt {
             input: input.id.clone(),
             text: input.text.clone(),

@@ -270,7 +270,12 @@ impl Handler<GiveInput> for Session {
         self.enter(SessionState::Running, &mut drafts);
         let new = NewInput { text: input.text, images: input.images, id: id.clone(), by: input.by, queued };
         self.accept_input(new, &mut drafts, &mut writes);
-        let answer = self.answer(drafts, writes, Class::Work, |session, ctx| session.pump(ctx));
+        // To an agent that waits, it goes with the batch that takes it.
+        let next = self.take_next_input(&mut drafts, &mut writes);
+        let answer = self.answer(drafts, writes, Class::Work, move |session, ctx| match next {
+            Some(input) => session.send_input(&input, false, ctx),
+            None => session.pump(ctx),
+        });
         Box::pin(
             answer.map(move |result, _, _| {
                 result.map(|session| InputAccepted { session, input_id: id, queued })
