@@ -120,7 +120,8 @@ impl Session {
             self.send_input(input, true, ctx);
         }
         if self.state() == SessionState::Interrupting {
-            self.carry_out_interrupt(ctx);
+            // Behind the batch that records it, should that still be under way.
+            self.commit_then(Vec::new(), Vec::new(), ctx, |session, ctx| session.carry_out_interrupt(ctx));
         }
         self.pump(ctx);
         self.rest_if_nothing_to_do(ctx);
