@@ -296,6 +296,8 @@ impl Session {
         self.record.turn_running
             || self.inputs.iter().any(|input| input.state != InputState::Queued)
             || self.closing
+            // Its program is being ended, and what it is told now it may not live to do.
+            || self.run.as_ref().is_some_and(|run| run.stopping)
             || !matches!(self.state(), SessionState::Running | SessionState::AwaitingInput)
     }
 

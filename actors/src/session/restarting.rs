@@ -67,7 +67,12 @@ impl Session {
         drafts: &mut Vec<EventDraft>,
         writes: &mut Vec<Write>,
     ) -> Next {
-        let cause = classify(end);
+        let at_work = end.in_turn || self.state() == SessionState::Running && !self.inputs.is_empty();
+        let cause = match classify(end) {
+            // With work before it, an end by itself is one of those that are counted, or it could go on for ever.
+            EndCause::Clean if at_work => EndCause::Crash,
+            cause => cause,
+        };
         let words = message.unwrap_or_else(|| describe(cause, end));
         drafts.push(EventDraft::new(
             EventType::AgentExited,
@@ -77,7 +82,6 @@ impl Session {
             }),
         ));
         self.record.session.exit_code = end.exit_code;
-        let at_work = end.in_turn || self.state() == SessionState::Running && !self.inputs.is_empty();
         match cause {
             EndCause::Stopped | EndCause::Clean => {
                 self.end_turn(&words, drafts, writes);
@@ -198,11 +202,21 @@ impl Session {
         }
     }
 
-    /// Ends the turn in the record, if one runs, and forgets what was with the agent.
+    /// Ends the turn in the record, if one runs, and forgets what the agent worked on. What it had not begun, and
+    /// nobody interrupted, waits for its next life.
     fn end_turn(&mut self, words: &str, drafts: &mut Vec<EventDraft>, writes: &mut Vec<Write>) {
-        for input in self.inputs.extract_if(.., |input| input.state != InputState::Queued || input.synthetic)
-        {
+        let interrupted = self.state() == SessionState::Interrupting;
+        let over = |input: &Input| match input.state {
+            InputState::Queued => false,
+            InputState::Sending | InputState::Sent => interrupted,
+            InputState::Working => true,
+        };
+        for input in self.inputs.extract_if(.., |input| over(input) || input.synthetic) {
             writes.push(Write::InputEnd(input.id));
+        }
+        for input in self.inputs.iter_mut().filter(|input| input.state != InputState::Queued) {
+            input.state = InputState::Queued;
+            writes.push(Write::Input(Box::new(input.clone())));
         }
         self.record.continuing = false;
         if std::mem::take(&mut self.record.turn_running) {

@@ -3,7 +3,7 @@
 //! [`Socket`] is an actor a connection; [`Sockets`] makes them, counts them, and says goodbye to all.
 //! Who may connect (token, Host, Origin) is decided before, by the HTTP layer:
 //!
-//! ```ignore
+//! ```text
 //! async fn ws(req: HttpRequest, body: web::Payload, by: Person, app: web::Data<App>) -> actix_web::Result<HttpResponse> {
 //!     app.sockets.accept(app.world.clone(), by.actor(), &req, body, by.revoked())
 //! }
