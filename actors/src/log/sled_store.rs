@@ -9,6 +9,9 @@
 //! - After the first failed write every later write fails with the same error, also when there is room
 //!   again, while reads go on and show what never reached the disk: only opening it anew helps.
 //! - Opening needs room, too.
+//! - Opening writes a snapshot, first as `snap.N.generating`. One that a kill or a full disk left half written is
+//!   taken for the newest snapshot by the next opening, which then finds the store corrupt; so it is removed
+//!   before.
 //! - The space of deleted entries is hardly used again: see [`compact`].
 //! - Concurrent `flush_async` can deadlock; it is never called. There is no background flusher either
 //!   (`flush_every_ms(None)`): every commit syncs, so it would have nothing to do but contend.
@@ -86,6 +89,7 @@ impl SledStore {
     fn open(folder: &Path) -> Result<Self, StoreError> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
+        remove_half_snapshots(folder)?;
         let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         let started = Instant::now();
         let tree = loop {
@@ -153,6 +157,19 @@ impl EventStore for SledStore {
     fn size(&self) -> Result<u64, StoreError> {
         guarded(|| Ok(self.tree.size_on_disk()?))
     }
+}
+
+/// Removes what an opening that did not end well left of its snapshot. Nothing is lost with it: a snapshot only
+/// spares reading the log from its begin.
+fn remove_half_snapshots(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "generating") {
+            tracing::warn!(path = %path.display(), "removes a half-written snapshot of the event log");
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Turns a panic inside sled (it asserts a lot) into an error: the log must live to tell of it.

@@ -40,6 +40,20 @@ async fn what_was_committed_is_there_after_a_restart_and_only_its_owner_may_read
 }
 
 #[actix::test]
+async fn a_snapshot_that_a_kill_left_half_written_does_not_keep_the_log_from_opening() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (log, handle) = Log::open(config(folder.path())).await.expect("it opens");
+    let id = make(&log).await;
+    log.append(append(&id, drafts(&["x"]), vec![])).await.expect("it is written");
+    handle.stop().await;
+    let half = folder.path().join("log/snap.00000000000FFFFF.generating");
+    std::fs::write(&half, "half a snaps").expect("it is written");
+    let (log, handle) = Log::open(config(folder.path())).await.expect("it opens all the same");
+    assert_eq!((log.read_model.last_seq(&id), half.exists()), (Some(1), false));
+    handle.stop().await;
+}
+
+#[actix::test]
 async fn a_second_opener_is_told_who_has_it_and_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
     let (_log, handle) = Log::open(config(folder.path())).await.expect("it opens");
