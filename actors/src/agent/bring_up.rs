@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::messages::{AgentSettings, ProcessSpec};
 use super::processes::Identity;
 use super::program::{Program, SpawnError};
-use super::protocol::LaunchSpec;
+use super::protocol::{LaunchSpec, Work};
 use super::protocols;
 use super::spool::{Spool, SpoolReader, SpoolWriter};
 use super::tree;
@@ -50,6 +50,19 @@ pub fn spool_folder(settings: &AgentSettings, spec: &ProcessSpec) -> PathBuf {
     settings.spool_root.join(spec.session.as_str()).join(spec.run.run.as_str())
 }
 
+/// What a run works on, in the protocol's terms.
+pub fn work(spec: &ProcessSpec, settings: &AgentSettings) -> Work {
+    Work {
+        directory: spec.directory.clone(),
+        conversation: spec.conversation.clone(),
+        resume: spec.run.resumed,
+        model: spec.model.clone(),
+        planning: spec.planning,
+        trusted: false,
+        folder: spool_folder(settings, spec),
+    }
+}
+
 /// Starts the program, or finds it.
 pub async fn bring_up(spec: ProcessSpec, settings: Arc<AgentSettings>) -> Result<Up, BringUpError> {
     match (spec.run.pid, spec.run.started) {
@@ -81,12 +94,7 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
         .map_err(|error| BringUpError::crash("the agent's protocol is unknown", error))?;
     let mut launch = protocol.launch(&LaunchSpec {
         program: found.path.clone(),
-        directory: spec.directory.clone(),
-        conversation: spec.conversation.clone(),
-        resume: spec.run.resumed,
-        model: spec.model.clone(),
-        planning: spec.planning,
-        trusted: false,
+        work: work(spec, settings),
         extra_args: settings.claude_args.clone(),
     });
     launch.env.extend(settings.environment.iter().cloned());
@@ -99,6 +107,9 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
     // A start takes some milliseconds, which the other actors on this thread shall not wait for.
     let spawned = tokio::task::spawn_blocking(move || {
         let spool = Spool::create(&folder).map_err(no_spool)?;
+        for (name, content) in &launch.files {
+            std::fs::write(folder.join(name), content).map_err(no_spool)?;
+        }
         let program = Program::spawn(&launch, &directory, &run, &spool, &secrets)
             .map_err(|error| BringUpError { cause: cause_of(&error), message: error.to_string() })?;
         Ok((spool, program))

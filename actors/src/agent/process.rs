@@ -20,7 +20,7 @@ use super::bring_up::{self, BringUpError, Up};
 use super::flow::{LinesRead, ProgramGone, ReadToEnd, SpoolBroken, Written, read_loop, write_loop};
 use super::messages::*;
 use super::processes::Identity;
-use super::protocol::{Outgoing, Protocol};
+use super::protocol::{Outgoing, Protocol, Work};
 use super::spool::{Line, LineContent, SpoolWriter};
 use super::{stragglers, tree};
 use crate::domain::agent::{AgentCommand, AgentEvent};
@@ -104,6 +104,10 @@ impl AgentProcess {
         }
     }
 
+    fn work(&self) -> Work {
+        bring_up::work(&self.spec, &self.settings)
+    }
+
     fn run(&self) -> RunId {
         self.spec.run.run.clone()
     }
@@ -133,7 +137,7 @@ impl AgentProcess {
         let report = self.reports.spawned.send(spawned);
         ctx.spawn(report.into_actor(self).map(|recorded, process, ctx| match recorded {
             Ok(Ok(())) => {
-                let opening = process.protocol.opening();
+                let opening = process.protocol.opening(&process.work());
                 drop(process.queue(opening));
             }
             _ => ctx.stop(),
@@ -381,7 +385,7 @@ impl Handler<Tell> for AgentProcess {
     type Result = ResponseFuture<Result<(), TellError>>;
 
     fn handle(&mut self, Tell { command, again }: Tell, _: &mut Self::Context) -> Self::Result {
-        let lines = self.protocol.say(&command);
+        let lines = self.protocol.say(&command, again);
         if again && lines.iter().any(|outgoing| outgoing.line.len() >= SpoolWriter::ATOMIC) {
             return Box::pin(async { Err(TellError::Unsafe) });
         }
@@ -394,7 +398,7 @@ impl Handler<SendOpening> for AgentProcess {
     type Result = ();
 
     fn handle(&mut self, _: SendOpening, _: &mut Self::Context) {
-        let opening = self.protocol.opening();
+        let opening = self.protocol.opening(&self.work());
         drop(self.queue(opening));
     }
 }
@@ -408,8 +412,8 @@ impl Handler<StopAgent> for AgentProcess {
             self.stop_wanted = true;
             return;
         };
-        let mut lines = self.protocol.say(&AgentCommand::Interrupt);
-        lines.extend(self.protocol.say(&AgentCommand::End));
+        let mut lines = self.protocol.say(&AgentCommand::Interrupt, false);
+        lines.extend(self.protocol.say(&AgentCommand::End, false));
         drop(self.queue(lines));
         let run = self.run();
         let stop = async move {

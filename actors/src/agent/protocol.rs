@@ -8,11 +8,9 @@ use serde_json::Value;
 use crate::domain::agent::{AgentCommand, AgentEvent};
 use crate::domain::restart::EndCause;
 
-/// What a session wants started.
-#[derive(Clone, Debug)]
-pub struct LaunchSpec {
-    /// The agent program, found.
-    pub program: PathBuf,
+/// What the agent is to work on.
+#[derive(Clone, Debug, Default)]
+pub struct Work {
     /// Where it works.
     pub directory: PathBuf,
     /// The agent's own conversation id. For a new conversation the id that it shall have, if the
@@ -26,12 +24,23 @@ pub struct LaunchSpec {
     pub planning: bool,
     /// Whether the person trusts what the directory brings along (settings, hooks, plugins).
     pub trusted: bool,
+    /// A private folder that is there as long as the run: here lie the files that [`Launch::files`] asked for.
+    pub folder: PathBuf,
+}
+
+/// What a session wants started.
+#[derive(Clone, Debug)]
+pub struct LaunchSpec {
+    /// The agent program, found.
+    pub program: PathBuf,
+    /// What it is to work on.
+    pub work: Work,
     /// More arguments, from the configuration.
     pub extra_args: Vec<String>,
 }
 
 /// How to start it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Launch {
     /// The program.
     pub program: PathBuf,
@@ -42,6 +51,8 @@ pub struct Launch {
     /// Variables to take away; a `*` at the end stands for the rest of the name. (The daemon's own
     /// secrets are taken away in any case.)
     pub env_remove: Vec<String>,
+    /// Files to lay into [`Work::folder`] before the start: plain names and what stands in them.
+    pub files: BTreeMap<String, Vec<u8>>,
 }
 
 /// Something to write to the agent: one whole line, without its line end.
@@ -69,14 +80,17 @@ pub trait Protocol: Send {
     /// The command line.
     fn launch(&self, spec: &LaunchSpec) -> Launch;
 
-    /// What to write before anything else, right after the start.
-    fn opening(&mut self) -> Vec<Outgoing>;
+    /// What to write before anything else, right after the start; also when the daemon came back and the agent had
+    /// not said that it is ready, so that it may have been written before.
+    fn opening(&mut self, work: &Work) -> Vec<Outgoing>;
 
     /// One line of its standard output, without the line end. Never panics, whatever the bytes.
     fn hear(&mut self, line: &[u8]) -> Heard;
 
-    /// What to write to carry out a command.
-    fn say(&mut self, command: &AgentCommand) -> Vec<Outgoing>;
+    /// What to write to carry out a command. `again`: a daemon that died may have written it before; all that the
+    /// agent said since has been heard. Doing it twice is up to the protocol to prevent: by ids that the agent knows
+    /// again, or by asking it first and writing the command as a reply to what it says.
+    fn say(&mut self, command: &AgentCommand, again: bool) -> Vec<Outgoing>;
 
     /// What its end means, from the last lines of its standard error and what was heard before;
     /// `None` = nothing special.

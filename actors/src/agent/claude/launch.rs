@@ -62,16 +62,16 @@ pub(super) fn launch(spec: &LaunchSpec) -> Launch {
     .map(str::to_owned)
     .to_vec();
     let mut env = BTreeMap::from([("CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS".to_owned(), "1".to_owned())]);
-    if !spec.trusted {
+    if !spec.work.trusted {
         // `--add-dir` takes all that follows up to the next option, so it must not come last.
         args.extend(["--setting-sources", "user", "--add-dir", "."].map(str::to_owned));
         env.insert("CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD".to_owned(), "1".to_owned());
     }
-    let mode = if spec.planning { "plan" } else { "default" };
+    let mode = if spec.work.planning { "plan" } else { "default" };
     args.extend(["--permission-mode", mode].map(str::to_owned));
-    let conversation = if spec.resume { "--resume" } else { "--session-id" };
-    args.extend([conversation.to_owned(), spec.conversation.clone()]);
-    if let Some(model) = &spec.model {
+    let conversation = if spec.work.resume { "--resume" } else { "--session-id" };
+    args.extend([conversation.to_owned(), spec.work.conversation.clone()]);
+    if let Some(model) = &spec.work.model {
         args.extend(["--model".to_owned(), model.clone()]);
     }
     args.extend(spec.extra_args.iter().cloned());
@@ -80,6 +80,7 @@ pub(super) fn launch(spec: &LaunchSpec) -> Launch {
         args,
         env,
         env_remove: OF_ANOTHER_SESSION.iter().map(|name| (*name).to_owned()).collect(),
+        files: BTreeMap::new(),
     }
 }
 
@@ -88,18 +89,26 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::agent::protocol::Work;
 
-    fn spec() -> LaunchSpec {
-        LaunchSpec {
-            program: PathBuf::from("/bin/claude"),
+    fn work() -> Work {
+        Work {
             directory: PathBuf::from("/p"),
             conversation: "7f0c".into(),
             resume: false,
             model: None,
             planning: false,
             trusted: false,
-            extra_args: vec!["--chrome".into()],
+            folder: PathBuf::from("/run"),
         }
+    }
+
+    fn of(work: Work) -> LaunchSpec {
+        LaunchSpec { program: PathBuf::from("/bin/claude"), work, extra_args: vec!["--chrome".into()] }
+    }
+
+    fn spec() -> LaunchSpec {
+        of(work())
     }
 
     fn after<'a>(launch: &'a Launch, flag: &str) -> Option<&'a str> {
@@ -110,7 +119,7 @@ mod tests {
     #[test]
     fn it_always_asks_and_always_over_its_standard_output() {
         for trusted in [false, true] {
-            let launch = launch(&LaunchSpec { trusted, ..spec() });
+            let launch = launch(&of(Work { trusted, ..work() }));
             assert_eq!(after(&launch, "--permission-mode"), Some("default"));
             assert_eq!(after(&launch, "--permission-prompt-tool"), Some("stdio"));
             assert_eq!(launch.args.last().map(String::as_str), Some("--chrome"));
@@ -121,7 +130,7 @@ mod tests {
     fn what_the_project_brings_along_counts_only_where_it_is_trusted() {
         let strange = launch(&spec());
         assert_eq!(after(&strange, "--setting-sources"), Some("user"));
-        let trusted = launch(&LaunchSpec { trusted: true, ..spec() });
+        let trusted = launch(&of(Work { trusted: true, ..work() }));
         assert_eq!(after(&trusted, "--setting-sources"), None);
         assert_eq!(after(&trusted, "--add-dir"), None);
     }
@@ -129,7 +138,7 @@ mod tests {
     #[test]
     fn a_conversation_is_begun_or_gone_on_with() {
         assert_eq!(after(&launch(&spec()), "--session-id"), Some("7f0c"));
-        let again = launch(&LaunchSpec { resume: true, model: Some("opus".into()), ..spec() });
+        let again = launch(&of(Work { resume: true, model: Some("opus".into()), ..work() }));
         assert_eq!(after(&again, "--resume"), Some("7f0c"));
         assert_eq!(after(&again, "--session-id"), None);
         assert_eq!(after(&again, "--model"), Some("opus"));

@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 
 pub use self::ends::{ConversationFault, conversation_fault};
 use self::state::State;
-use super::protocol::{Heard, Launch, LaunchSpec, Outgoing, Protocol};
+use super::protocol::{Heard, Launch, LaunchSpec, Outgoing, Protocol, Work};
 use crate::domain::agent::AgentCommand;
 use crate::domain::restart::EndCause;
 
@@ -82,7 +82,7 @@ impl Protocol for ClaudeProtocol {
         launch::launch(spec)
     }
 
-    fn opening(&mut self) -> Vec<Outgoing> {
+    fn opening(&mut self, _: &Work) -> Vec<Outgoing> {
         self.state.begin_life();
         // Not the flag `--forward-subagent-text`, which older versions do not know and end of.
         let greeting = json!({ "subtype": "initialize", "forwardSubagentText": true });
@@ -93,7 +93,7 @@ impl Protocol for ClaudeProtocol {
         hear::hear(&mut self.state, line)
     }
 
-    fn say(&mut self, command: &AgentCommand) -> Vec<Outgoing> {
+    fn say(&mut self, command: &AgentCommand, _again: bool) -> Vec<Outgoing> {
         say::say(&mut self.state, command)
     }
 

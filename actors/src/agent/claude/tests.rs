@@ -55,14 +55,14 @@ fn recorded(path: &Path) -> Vec<Recorded> {
 /// What the recorded supervisor did, as far as the protocol must know of it.
 fn replay_command(protocol: &mut ClaudeProtocol, line: &Value) {
     if line["request"]["subtype"] == "interrupt" {
-        protocol.say(&AgentCommand::Interrupt);
+        protocol.say(&AgentCommand::Interrupt, false);
     }
 }
 
 /// What a recording is understood as.
 fn understood(lines: &[Recorded]) -> String {
     let mut protocol = ClaudeProtocol::new();
-    protocol.opening();
+    protocol.opening(&Work::default());
     let mut out = String::new();
     let mut stderr = Vec::new();
     for recorded in lines {
@@ -112,7 +112,7 @@ fn every_recording_is_understood_as_before() {
 fn reading_goes_on_from_a_stored_state_after_any_line() {
     for (path, lines) in cases() {
         let mut whole = ClaudeProtocol::new();
-        whole.opening();
+        whole.opening(&Work::default());
         for (number, recorded) in lines.iter().enumerate() {
             let stored = serde_json::to_string(&whole.state()).expect("a state is JSON");
             let stored: Value = serde_json::from_str(&stored).expect("and comes back");
@@ -265,7 +265,7 @@ fn a_new_life_forgets_the_last_one_but_not_the_figures() {
     let init = br#"{"type":"system","subtype":"init","session_id":"s"}"#;
     assert_eq!(protocol.hear(init).events, [AgentEvent::Conversation("s".into()), AgentEvent::TurnStarted]);
     let mut protocol = ClaudeProtocol::restore(protocol.state()).expect("it is a state");
-    let greeting = protocol.opening();
+    let greeting = protocol.opening(&Work::default());
     assert!(greeting.len() == 1 && greeting[0].line.contains("\"initialize\""));
     assert_eq!(
         protocol.hear(init).events,
@@ -399,7 +399,7 @@ proptest! {
         } else {
             Answer::Deny { message: None }
         };
-        let said = protocol.say(&AgentCommand::Answer { ask: ask.clone(), answer });
+        let said = protocol.say(&AgentCommand::Answer { ask: ask.clone(), answer }, false);
         let said: Value = serde_json::from_str(&said[0].line).expect("a line is JSON");
         let response = &said["response"]["response"];
         prop_assert_eq!(response["behavior"] == "allow", yes);

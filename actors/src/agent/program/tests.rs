@@ -40,8 +40,7 @@ fn program(path: impl Into<PathBuf>, args: &[&str]) -> Launch {
     Launch {
         program: path.into(),
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-        env: BTreeMap::new(),
-        env_remove: Vec::new(),
+        ..Launch::default()
     }
 }
 

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::super::processes::identity_of;
@@ -31,12 +30,8 @@ impl Rig {
         let spool = Spool::create(&home.path().join("spool")).expect("a spool");
         let run = RunId::random();
         let whole = format!("note() {{ echo $1 >> pids; }}\n{script}\n: > done\nwhile :; do sleep 60; done");
-        let launch = Launch {
-            program: "/bin/sh".into(),
-            args: vec!["-c".into(), whole],
-            env: BTreeMap::new(),
-            env_remove: Vec::new(),
-        };
+        let launch =
+            Launch { program: "/bin/sh".into(), args: vec!["-c".into(), whole], ..Launch::default() };
         let program = Program::spawn(&launch, home.path(), &run, &spool, &[]).expect("sh starts");
         Self { home, run, program }
     }
