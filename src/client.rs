@@ -16,10 +16,14 @@ use tether_actors::domain::session::Session;
 
 pub use feed::{Feed, FeedItem};
 
+use crate::api::AgentView;
 use crate::config::Connection;
 
 /// How long an answer may take. The daemon answers when a thing is recorded, not when it is done.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the daemon may take to look at the agent programs.
+const LOOKING: Duration = Duration::from_secs(30);
 
 /// As many approvals as the API gives at once.
 const MOST: &str = "1000";
@@ -195,6 +199,11 @@ impl Client {
     /// Deletes a session with all that belongs to it.
     pub async fn delete(&self, session: &str) -> Result<(), ClientError> {
         self.call::<Value>(self.request(Method::DELETE, &["api", "sessions", session])).await.map(drop)
+    }
+
+    /// All agents, with what the daemon's machine has of each. Slow where programs are asked for their versions.
+    pub async fn agents(&self) -> Result<Vec<AgentView>, ClientError> {
+        self.call(self.request(Method::GET, &["api", "agents"]).timeout(LOOKING)).await
     }
 
     /// The chat platforms; `None` from a server that does not tell.

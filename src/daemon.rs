@@ -1,5 +1,6 @@
 //! The daemon's life: open the house, say where it is, wait to be told to stop, close it in order.
 
+mod agents;
 mod open;
 
 use std::future::Future;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
+pub use agents::catalogue;
 pub use open::{OpenHouse, open};
 
 use crate::config::{Settings, file};

@@ -4,6 +4,7 @@
 //! apart with `extract` and asks the supervised world, or reads what is committed from the log's read
 //! model. Nothing here decides: refusals are the world's, put into one shape by `error`.
 
+mod agents;
 mod approvals;
 mod assets;
 mod auth;
@@ -47,6 +48,7 @@ use tether_actors::log::{Log, SessionEntry};
 use tether_actors::registry::World;
 use tether_actors::socket::Sockets;
 
+pub use agents::AgentView;
 use error::ApiError;
 pub use server::{BindError, Listener, Running, ServeError, bind, serve};
 pub use shutdown::{ShutdownSwitch, Stop};

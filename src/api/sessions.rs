@@ -16,8 +16,6 @@ use super::error::ApiError;
 use super::extract::{Body, FromFields, Query, SessionPath};
 use super::fields::Fields;
 
-/// Adapters that can be asked for. All of them are the Claude Code program, under the names that the peer gives it.
-const ADAPTERS: [&str; 5] = ["claude", "claude_auto", "claude_subprocess", "claude_api", "claude-local"];
 /// Longest name of a session, in characters.
 const NAME: usize = 80;
 /// Longest short text (an agent's name, a model), in characters.
@@ -41,7 +39,7 @@ pub(super) struct CreateSession {
     session_name: Option<String>,
     /// An existing folder on the daemon's machine; `~` is the home directory.
     directory: Option<String>,
-    /// The agent: `claude` (also as `claude_auto`, `claude_subprocess`, `claude_api`, `claude-local`); null = the default.
+    /// The agent: a name that `/api/agents` gives, or the peer's name for it; null = the default.
     adapter: Option<String>,
     /// `telegram`, `slack` or `discord`.
     platform: Option<String>,
@@ -115,8 +113,9 @@ pub(super) async fn create_session(
         let way = "clone the repository yourself and give its folder as `directory`";
         return Err(ApiError::invalid(format!("cloning is not supported yet: {way}")));
     }
-    if let Some(adapter) = wanted.adapter.as_deref().filter(|adapter| !ADAPTERS.contains(adapter)) {
-        let known = ADAPTERS.join(", ");
+    let agents = &api.world.agent_settings().agents;
+    if let Some(adapter) = wanted.adapter.as_deref().filter(|adapter| agents.entry(Some(adapter)).is_none()) {
+        let known = agents.names().collect::<Vec<_>>().join(", ");
         return Err(ApiError::invalid(format!("Invalid adapter '{adapter}': the adapters are {known}")));
     }
     if let Some(platform) = wanted.platform {

@@ -34,11 +34,19 @@ fn api_with(settings: Settings) -> Data<Api> {
     Api::new(world(), settings, Vec::new(), ShutdownSwitch::default())
 }
 
+/// The agents as they are configured by default.
+fn agents() -> Arc<tether_actors::agent::catalogue::Catalogue> {
+    let sources =
+        crate::config::Sources::gather([("HOME".to_owned(), "/home/x".to_owned())].into(), "/".into());
+    let settings = crate::config::Settings::read(&sources).expect("good settings");
+    Arc::new(crate::daemon::catalogue(&settings.agents))
+}
+
 /// A world in memory, on the current thread.
 fn world() -> World {
     let cells = CellSettings {
         session: Arc::new(SessionSettings::default()),
-        agent: Arc::new(AgentSettings::default()),
+        agent: Arc::new(AgentSettings { agents: agents(), ..AgentSettings::default() }),
         approval_limit_seconds: None,
     };
     World::open_here(Log::in_memory(), WorldSettings { cells, retention: None, threads: 1 }).0

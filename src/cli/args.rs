@@ -58,6 +58,8 @@ pub enum Command {
     Delete(SessionArgs),
     /// Print the events of a session, or the daemon's log
     Logs(LogsArgs),
+    /// List the agents, and what this machine has of each (* = the default)
+    Agents,
     /// Check that the daemon answers and the token fits
     Verify,
     /// Print a completion script for a shell

@@ -2,12 +2,13 @@
 
 use inquire::{Confirm, InquireError, Text};
 use serde_json::json;
-use tether_actors::agent::claude::discover;
 
 use super::args::InitArgs;
 use super::{Context, Failure, output};
+use crate::api::AgentView;
 use crate::config::sources::Sources;
 use crate::config::{Settings, file, random_token, table};
+use crate::daemon;
 
 /// What is asked for, beside the token.
 const ASKED: [(&str, &str); 2] =
@@ -41,32 +42,37 @@ pub fn run(args: &InitArgs, mut cx: Context) -> Result<(), Failure> {
     for (name, value) in &answers {
         store(name, value)?;
     }
-    let agent = discover::find(settings.claude.program.as_deref());
+    let reports = daemon::catalogue(&settings.agents).report();
+    let agents: Vec<AgentView> = reports.iter().map(AgentView::from).collect();
     if cx.json {
-        let claude = agent
-            .as_ref()
-            .ok()
-            .map(|found| json!({ "path": found.path, "version": found.version.to_string() }));
-        return cx.out.json(&json!({ "config_file": path, "token": token, "claude": claude }));
+        return cx.out.json(&json!({ "config_file": path, "token": token, "agents": agents }));
     }
     cx.out.line(format!("Stored in {}", path.display()))?;
     cx.out.line(format!("  Token:  {token}"))?;
-    for line in about_agent(&agent, settings.claude.api_key.is_some()) {
+    for line in about_agents(&agents) {
         cx.out.line(line)?;
     }
     Ok(cx.out.line("\nNext: tether start")?)
 }
 
-/// What was found of Claude Code, and what to do about it.
-fn about_agent(agent: &Result<discover::Found, discover::DiscoverError>, has_key: bool) -> Vec<String> {
-    let found = match agent {
-        Ok(found) => found,
-        Err(error) => return vec![format!("  Agent:  none yet: {error}")],
-    };
-    let mut lines = vec![format!("  Agent:  Claude Code {} ({})", found.version, found.path.display())];
-    lines.extend(found.notice.iter().map(|notice| format!("          {notice}")));
-    let advice = found.sign_in.advice().filter(|_| !has_key);
-    lines.extend(advice.map(|advice| format!("          {advice}")));
+/// The agents that are there, and what to do where none can be used.
+fn about_agents(agents: &[AgentView]) -> Vec<String> {
+    let there = agents.iter().filter(|agent| agent.program.is_some());
+    let mut lines: Vec<String> = there
+        .flat_map(|agent| {
+            let version = agent.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+            let program = agent.program.as_deref().unwrap_or_default();
+            let first = format!("  Agent:  {}{version} ({program})", agent.title);
+            let more =
+                [&agent.problem, &agent.notice].into_iter().flatten().map(|text| format!("          {text}"));
+            std::iter::once(first).chain(more).collect::<Vec<_>>()
+        })
+        .collect();
+    if let Some(missing) = agents.iter().find(|agent| agent.is_default && agent.program.is_none()) {
+        let problem = missing.problem.as_deref().unwrap_or("it was not found");
+        lines.push(format!("  The default agent, {}, is not there: {problem}", missing.title));
+        lines.push("  (another one: set TETHER_DEFAULT_AGENT_ADAPTER; tether agents shows all)".to_owned());
+    }
     lines
 }
 
@@ -106,20 +112,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_of_the_agent_is_told_with_what_to_do() {
-        let none = Err(discover::DiscoverError::NotFound { looked_in: vec!["/usr/bin".into()] });
-        let lines = about_agent(&none, false);
-        assert!(lines[0].contains("/usr/bin") && lines[0].contains("install"), "{lines:?}");
-        let found = |sign_in| {
-            let version = "2.1.330".parse().expect("a version");
-            Ok(discover::Found { path: "/usr/bin/claude".into(), version, notice: None, sign_in })
+    fn what_is_missing_of_the_agents_is_told_with_what_to_do() {
+        let agent = |program: Option<&str>, problem: Option<&str>| AgentView {
+            adapter: "claude".into(),
+            title: "Claude Code".into(),
+            protocol: "claude".into(),
+            ready: problem.is_none(),
+            problem: problem.map(str::to_owned),
+            notice: None,
+            version: Some("2.1.330".into()),
+            program: program.map(str::to_owned),
+            model: None,
+            is_default: true,
         };
-        assert_eq!(about_agent(&found(discover::SignIn::NotFound), false).len(), 2, "it is told to sign in");
-        for lines in [
-            about_agent(&found(discover::SignIn::Account), false),
-            about_agent(&found(discover::SignIn::NotFound), true),
-        ] {
-            assert_eq!(lines, ["  Agent:  Claude Code 2.1.330 (/usr/bin/claude)"]);
-        }
+        let lines = about_agents(&[agent(None, Some("install it"))]);
+        assert!(
+            lines[0].contains("install it") && lines[1].contains("TETHER_DEFAULT_AGENT_ADAPTER"),
+            "{lines:?}"
+        );
+        let lines = about_agents(&[agent(Some("/usr/bin/claude"), Some("sign in"))]);
+        assert_eq!(lines, ["  Agent:  Claude Code 2.1.330 (/usr/bin/claude)", "          sign in"]);
+        assert_eq!(about_agents(&[agent(Some("/usr/bin/claude"), None)]).len(), 1);
     }
 }

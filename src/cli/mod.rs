@@ -1,6 +1,7 @@
 //! The command line: one file per command. `contract`: exit codes, id prefixes and output shapes of the
 //! peer's `tether`, so that scripts written for it go on working.
 
+mod agents;
 mod approvals;
 mod approve;
 mod args;
@@ -114,6 +115,7 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Grants(args) => grants::run(&args, cx).await,
         Command::Delete(args) => delete::run(&args, cx).await,
         Command::Logs(args) => logs::run(&args, cx).await,
+        Command::Agents => agents::run(cx).await,
         Command::Verify => verify::run(cx).await,
         Command::Start(_) | Command::Completions(_) | Command::Init(_) => Ok(()),
     }

@@ -56,7 +56,7 @@ fn remarks(setting: &Setting) -> Vec<String> {
         Kind::Word(words) => remarks.push(format!("One of: {}.", words.join(", "))),
         Kind::Number(least, most) => remarks.push(format!("A whole number from {least} to {most}.")),
         Kind::Flag => remarks.push("1 or 0.".to_owned()),
-        Kind::Text | Kind::Host | Kind::Path | Kind::Hosts | Kind::ShellWords => {}
+        Kind::Text | Kind::Host | Kind::Path | Kind::Hosts | Kind::ShellWords | Kind::Agents | Kind::Url => {}
     }
     if setting.default.contains('$') {
         remarks.push(format!("Default: {}.", setting.default));

@@ -4,6 +4,7 @@
 //! `~/.config/tether/config.env`; the default. [`table`] declares every setting, [`mod@file`] knows the
 //! syntax, [`sources`] the layers. A wrong value is an error, never a silent default.
 
+pub mod agents;
 pub mod docs;
 pub mod file;
 pub mod sources;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use tether_actors::domain::restart::{RestartBudget, RestartPolicy};
 
+pub use agents::AgentsSettings;
 pub use sources::{Found, Origin, Sources, Wrong};
 
 /// How to reach the daemon: all that most commands need.
@@ -90,29 +92,6 @@ pub struct LogSettings {
     pub file: Option<PathBuf>,
 }
 
-/// How Claude Code is run.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ClaudeSettings {
-    /// The program, if it is not to be searched for.
-    pub program: Option<PathBuf>,
-    /// Further arguments.
-    pub args: Vec<String>,
-    /// Model; `None` = its own choice.
-    pub model: Option<String>,
-    /// `ANTHROPIC_API_KEY` for its environment.
-    pub api_key: Option<String>,
-}
-
-impl std::fmt::Debug for ClaudeSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClaudeSettings")
-            .field("program", &self.program)
-            .field("args", &self.args)
-            .field("model", &self.model)
-            .finish_non_exhaustive()
-    }
-}
-
 /// Every setting of the daemon, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -136,10 +115,8 @@ pub struct Settings {
     pub session_idle_seconds: Option<u64>,
     /// Seconds after which a turn is interrupted; `None` = never.
     pub turn_timeout_seconds: Option<u64>,
-    /// The agent of a session that names none, as one of the accepted words.
-    pub default_adapter: String,
-    /// Claude Code.
-    pub claude: ClaudeSettings,
+    /// The agents.
+    pub agents: AgentsSettings,
     /// Seconds of idleness after which an agent program is ended; `None` = never.
     pub idle_exit_seconds: Option<u64>,
     /// What to do when an agent crashed in mid-turn.
@@ -289,13 +266,7 @@ impl Settings {
             approval_timeout_seconds: reader.limit("TETHER_APPROVAL_TIMEOUT_SECONDS"),
             session_idle_seconds: reader.limit("TETHER_AGENT_SESSION_IDLE_SECONDS"),
             turn_timeout_seconds: reader.limit("TETHER_AGENT_TURN_TIMEOUT_SECONDS"),
-            default_adapter: reader.word("TETHER_DEFAULT_AGENT_ADAPTER"),
-            claude: ClaudeSettings {
-                program: reader.program("TETHER_CLAUDE_BIN"),
-                args: shell_words::split(&reader.text("TETHER_CLAUDE_ARGS")).unwrap_or_default(),
-                model: reader.optional("TETHER_AGENT_CLAUDE_MODEL"),
-                api_key: reader.optional("ANTHROPIC_API_KEY"),
-            },
+            agents: AgentsSettings::read(&mut reader),
             idle_exit_seconds: reader.limit("TETHER_AGENT_IDLE_EXIT_SECONDS"),
             restart_policy: match reader.word("TETHER_AGENT_RESTART_POLICY").as_str() {
                 "resume" => RestartPolicy::Resume,

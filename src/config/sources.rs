@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::agents;
 use super::file::EnvFile;
 use super::table::{self, Kind, Setting};
 
@@ -209,6 +210,11 @@ fn check(kind: Kind, value: &str) -> Result<(), String> {
         Kind::ShellWords => {
             must(shell_words::split(value).is_ok(), "words as in a shell, with every quote closed".to_owned())
         }
+        Kind::Agents => agents::acp_agents(value).map(|_| ()),
+        Kind::Url => must(
+            reqwest::Url::parse(value).is_ok_and(|url| matches!(url.scheme(), "http" | "https")),
+            "an address that begins with http:// or https://".to_owned(),
+        ),
     }
 }
 

@@ -19,6 +19,10 @@ pub enum Kind {
     Hosts,
     /// Words as a shell would split them.
     ShellWords,
+    /// Agents of one's own: `name=program arguments`, with semicolons between them.
+    Agents,
+    /// The address of an HTTP service.
+    Url,
 }
 
 /// A setting.
@@ -174,15 +178,8 @@ pub const SECTIONS: &[Section] = &[
             Setting {
                 name: "TETHER_DEFAULT_AGENT_ADAPTER",
                 old_name: "TETHER_AGENT_ADAPTER",
-                kind: Kind::Word(&[
-                    "claude",
-                    "claude_auto",
-                    "claude_subprocess",
-                    "claude_api",
-                    "claude-local",
-                ]),
                 default: "claude",
-                doc: "agent of a session that names none; all accepted values mean Claude Code",
+                doc: "agent of a session that names none: a name that `tether agents` shows",
                 ..PLAIN
             },
             Setting {
@@ -207,6 +204,97 @@ pub const SECTIONS: &[Section] = &[
             Setting {
                 name: "ANTHROPIC_API_KEY",
                 doc: "handed on to Claude Code; not needed if it is signed in",
+                secret: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_CODEX_BIN",
+                old_name: "TETHER_CODEX_SIDECAR_CODEX_BIN",
+                kind: Kind::Path,
+                doc: "the `codex` program, if it is not on the PATH or in a usual place",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_CODEX_ARGS",
+                kind: Kind::ShellWords,
+                doc: "further arguments for `codex app-server`, split as a shell would",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_CODEX_MODEL",
+                old_name: "TETHER_CODEX_SIDECAR_MODEL",
+                doc: "model that Codex shall use; without it, the one that it is set up with",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_OPENCODE_BIN",
+                old_name: "OPENCODE_BIN",
+                kind: Kind::Path,
+                doc: "the `opencode` program, if it is not on the PATH or in a usual place",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_OPENCODE_MODEL",
+                doc: "model that OpenCode shall use, as `provider/model`; without it, the one that it is set up with",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_PI_BIN",
+                kind: Kind::Path,
+                doc: "the `pi` program, if it is not on the PATH or in a usual place",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_PI_ARGS",
+                kind: Kind::ShellWords,
+                doc: "further arguments for it, split as a shell would",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_PI_MODEL",
+                doc: "model that Pi shall use, as `provider/model`; without it, the one that it is set up with",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_GEMINI_BIN",
+                kind: Kind::Path,
+                doc: "the `gemini` program, if it is not on the PATH or in a usual place",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_GEMINI_MODEL",
+                doc: "model that Gemini CLI shall use; without it, the one that it is set up with",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_ACP_AGENTS",
+                kind: Kind::Agents,
+                doc: "further agents that speak the Agent Client Protocol: `name=program arguments`, semicolons between them",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_MODEL",
+                old_name: "TETHER_AGENT_LITELLM_MODEL",
+                doc: "model of the agent `model`, by the name that its provider gives it",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_MODEL_BASE_URL",
+                kind: Kind::Url,
+                doc: "where that model is: the address of an OpenAI-compatible API, up to and with its `/v1`",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_MODEL_API_KEY",
+                doc: "the key for it, if it wants one",
                 secret: true,
                 ..PLAIN
             },
@@ -270,18 +358,15 @@ pub const ELSEWHERE: &[&str] = &[
     "TETHER_AGENT_BRIDGE_ERROR_DEBOUNCE_SECONDS",
     "TETHER_AGENT_CLAUDE_MAX_TOKENS",
     "TETHER_AGENT_LITELLM_MAX_TOKENS",
-    "TETHER_AGENT_LITELLM_MODEL",
     "TETHER_AGENT_MUTATION_READ_TIMEOUT_SECONDS",
     "TETHER_API_URL",
     "TETHER_BRIDGE_REACTION_NEW_SESSION_ALLOW_PLAIN_MESSAGES",
     "TETHER_BRIDGE_REACTION_NEW_SESSION_EMOJI",
     "TETHER_BRIDGE_REACTION_NEW_SESSION_ENABLED",
     "TETHER_CODEX_SIDECAR_APPROVAL_POLICY",
-    "TETHER_CODEX_SIDECAR_CODEX_BIN",
     "TETHER_CODEX_SIDECAR_HOST",
     "TETHER_CODEX_SIDECAR_LOG_LEVEL",
     "TETHER_CODEX_SIDECAR_LOG_PRETTY",
-    "TETHER_CODEX_SIDECAR_MODEL",
     "TETHER_CODEX_SIDECAR_NETWORK_ACCESS_ENABLED",
     "TETHER_CODEX_SIDECAR_PORT",
     "TETHER_CODEX_SIDECAR_SANDBOX_MODE",
@@ -349,7 +434,7 @@ mod tests {
     #[test]
     fn a_slip_of_the_hand_finds_the_name_that_was_meant() {
         assert_eq!(nearest("TETHER_AGENT_TOKN"), Some("TETHER_AGENT_TOKEN"));
-        assert_eq!(nearest("TETHER_PORT"), Some("TETHER_AGENT_PORT"));
+        assert_eq!(nearest("TETHER_AGENT_PROT"), Some("TETHER_AGENT_PORT"));
         assert_eq!(nearest("TETHER_SOMETHING_ELSE_ALTOGETHER"), None);
     }
 }

@@ -62,11 +62,13 @@ fn without_anything_the_defaults_hold() {
     assert_eq!((settings.disk_floor_mib, settings.idle_exit_seconds), (64, Some(1800)));
     assert_eq!((settings.session_idle_seconds, settings.turn_timeout_seconds), (None, None));
     assert_eq!(settings.approval_timeout_seconds, None);
-    assert_eq!(settings.default_adapter, "claude");
+    assert_eq!(settings.agents.default, "claude");
     assert_eq!(settings.restart_policy, RestartPolicy::Continue);
     assert_eq!(settings.restart_budget, RestartBudget::default(), "the table's defaults are the domain's");
     assert_eq!((settings.log.level, settings.log.format), (tracing::Level::INFO, LogFormat::Console));
-    assert!(!settings.dev && settings.claude.args.is_empty() && settings.claude.model.is_none());
+    assert!(
+        !settings.dev && settings.agents.claude.args.is_empty() && settings.agents.claude.model.is_none()
+    );
     assert_eq!((settings.warnings.len(), settings.notes.len()), (0, 0));
 }
 
@@ -110,12 +112,12 @@ fn the_xdg_folders_are_honoured_and_relative_ones_are_not() {
 #[test]
 fn the_old_name_of_a_setting_counts_where_the_new_one_is_not_set() {
     let home = Home::new().env("TETHER_AGENT_ADAPTER", "Claude_Auto");
-    assert_eq!(home.settings().default_adapter, "claude_auto");
+    assert_eq!(home.settings().agents.default, "claude_auto");
     let home = home.personal("TETHER_DEFAULT_AGENT_ADAPTER=claude-local\n");
-    assert_eq!(home.settings().default_adapter, "claude-local");
-    let home = Home::new().env("TETHER_AGENT_ADAPTER", "codex");
+    assert_eq!(home.settings().agents.default, "claude-local");
+    let home = Home::new().env("TETHER_AGENT_ADAPTER", "codeks");
     assert!(
-        home.error().starts_with("TETHER_AGENT_ADAPTER is \"codex\" (environment): must be one of claude, ")
+        home.error().starts_with("TETHER_AGENT_ADAPTER is \"codeks\" (environment): must be one of claude, ")
     );
 }
 
@@ -126,10 +128,14 @@ fn paths_start_at_the_home_folder_or_the_working_directory() {
     );
     let settings = home.settings();
     assert_eq!(settings.data_dir, home.path("here"));
-    assert_eq!(settings.claude.program.as_deref(), Some(Path::new("/opt/claude")));
+    assert_eq!(settings.agents.claude.program.as_deref(), Some(Path::new("/opt/claude")));
     assert_eq!(settings.log.file, Some(home.path("project/logs/t")));
     let bare = Home::new().env("TETHER_CLAUDE_BIN", "claude-next").settings();
-    assert_eq!(bare.claude.program.as_deref(), Some(Path::new("claude-next")), "a bare name is searched for");
+    assert_eq!(
+        bare.agents.claude.program.as_deref(),
+        Some(Path::new("claude-next")),
+        "a bare name is searched for"
+    );
 }
 
 #[test]
@@ -143,8 +149,8 @@ fn every_kind_of_value_is_read() {
     let settings = home.settings();
     assert_eq!(settings.allowed_hosts, ["a.example", "b.example:8443"]);
     assert!(settings.dev);
-    assert_eq!(settings.claude.args, ["--x", "a b"]);
-    assert_eq!(settings.claude.api_key.as_deref(), Some("k"));
+    assert_eq!(settings.agents.claude.args, ["--x", "a b"]);
+    assert_eq!(settings.agents.claude.api_key.as_deref(), Some("k"));
     assert_eq!((settings.log.level, settings.log.format), (tracing::Level::WARN, LogFormat::Json));
     assert_eq!(settings.restart_policy, RestartPolicy::Never);
     assert_eq!((settings.retention_days, settings.idle_exit_seconds), (None, None));

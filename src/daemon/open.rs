@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use tether_actors::agent::AgentSettings;
-use tether_actors::agent::programs::Programs;
 use tether_actors::log::{Log, LogConfig, LogHandle};
 use tether_actors::registry::{CellSettings, World, WorldSettings};
 use tether_actors::session::SessionSettings;
 use tokio::task::JoinHandle;
 
+use super::agents::catalogue;
 use super::{DaemonError, House};
 use crate::api;
 use crate::config::{Connection, Settings};
@@ -110,22 +110,19 @@ fn threads() -> usize {
 
 fn world_settings(settings: &Settings) -> WorldSettings {
     let seconds = |limit: Option<u64>| limit.map(Duration::from_secs);
+    let agents = Arc::new(catalogue(&settings.agents));
     let session = SessionSettings {
-        default_adapter: settings.default_adapter.clone(),
-        default_model: settings.claude.model.clone(),
+        agents: agents.clone(),
         budget: settings.restart_budget,
         restart_policy: settings.restart_policy,
         idle_exit: seconds(settings.idle_exit_seconds),
         turn_idle: seconds(settings.session_idle_seconds),
         turn_limit: seconds(settings.turn_timeout_seconds),
     };
-    let key = settings.claude.api_key.clone().map(|key| ("ANTHROPIC_API_KEY".to_owned(), key));
     let agent = AgentSettings {
         spool_root: settings.data_dir.join("agents"),
-        programs: Arc::new(Programs::new(settings.claude.program.clone())),
-        claude_args: settings.claude.args.clone(),
+        agents,
         own_secrets: Settings::own_secrets(),
-        environment: key.into_iter().collect(),
     };
     WorldSettings {
         cells: CellSettings {
@@ -170,9 +167,11 @@ mod tests {
             (session.idle_exit, session.turn_idle, session.turn_limit),
             (Some(Duration::from_secs(3)), Some(Duration::from_secs(4)), Some(Duration::from_secs(5)))
         );
-        assert_eq!((session.budget.restarts, session.default_model.as_deref()), (7, Some("m")));
-        assert_eq!(agent.claude_args, ["--a", "b"]);
-        assert_eq!(agent.environment, [("ANTHROPIC_API_KEY".to_owned(), "k".to_owned())]);
+        assert_eq!(session.budget.restarts, 7);
+        let claude = session.agents.entry(None).expect("the default is there");
+        assert_eq!((claude.adapter.as_str(), claude.model.as_deref()), ("claude", Some("m")));
+        assert_eq!(claude.args, ["--a", "b"]);
+        assert_eq!(claude.environment, [("ANTHROPIC_API_KEY".to_owned(), "k".to_owned())]);
         assert!(agent.own_secrets.contains(&"TETHER_AGENT_TOKEN".to_owned()));
         assert!(!agent.own_secrets.contains(&"ANTHROPIC_API_KEY".to_owned()));
         assert_eq!(agent.spool_root, std::path::Path::new("/home/x/.local/share/tether/agents"));

@@ -85,8 +85,13 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
         // A crash came between the start of a program and its record: it was never spoken to.
         tree::end_tree(&spec.run.run, None, std::time::Duration::ZERO).await;
     }
-    let programs = settings.programs.clone();
-    let found = tokio::task::spawn_blocking(move || programs.claude())
+    let unknown = || BringUpError {
+        cause: EndCause::BadConfiguration,
+        message: format!("no agent is known by the name \"{}\"", spec.adapter),
+    };
+    let entry = settings.agents.entry(Some(&spec.adapter)).cloned().ok_or_else(unknown)?;
+    let (agents, looked_for) = (settings.agents.clone(), entry.clone());
+    let found = tokio::task::spawn_blocking(move || agents.find(&looked_for))
         .await
         .map_err(|error| BringUpError::crash("looking for the agent program failed", error))?
         .map_err(|error| BringUpError { cause: EndCause::NotFound, message: error.to_string() })?;
@@ -95,9 +100,9 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
     let mut launch = protocol.launch(&LaunchSpec {
         program: found.path.clone(),
         work: work(spec, settings),
-        extra_args: settings.claude_args.clone(),
+        extra_args: entry.args.clone(),
     });
-    launch.env.extend(settings.environment.iter().cloned());
+    launch.env.extend(entry.environment.iter().cloned());
     let folder = spool_folder(settings, spec);
     let no_spool = |error| BringUpError::crash("the agent's spool could not be made", error);
     // An earlier try may have left one.
@@ -125,7 +130,7 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
         spool,
         reader,
         writer: Some(writer),
-        version: Some(found.version.to_string()),
+        version: found.version.map(|version| version.to_string()),
         notice: found.notice,
     })
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use actix::{Message, Recipient};
 
+use super::catalogue::Catalogue;
 use super::processes::Identity;
-use super::programs::Programs;
 use crate::domain::agent::{AgentCommand, AgentEvent};
 use crate::domain::ids::{RunId, SessionId};
 use crate::domain::restart::ProgramEnd;
@@ -17,14 +17,10 @@ use crate::domain::session::RunRecord;
 pub struct AgentSettings {
     /// Where the spools lie: `<data>/agents`.
     pub spool_root: PathBuf,
-    /// Finds the agent programs.
-    pub programs: Arc<Programs>,
-    /// More arguments for it.
-    pub claude_args: Vec<String>,
+    /// Which agents there are.
+    pub agents: Arc<Catalogue>,
     /// Names of our own secrets in the environment, which no agent gets.
     pub own_secrets: Vec<String>,
-    /// Variables that agents get beside the daemon's own: keys of theirs that stand in our configuration.
-    pub environment: Vec<(String, String)>,
 }
 
 /// What is to be run, or found running.
@@ -36,6 +32,8 @@ pub struct ProcessSpec {
     pub run: RunRecord,
     /// Whether the record is from an earlier life of the daemon or of the session's actors.
     pub adopted: bool,
+    /// The name of the agent, as in the catalogue.
+    pub adapter: String,
     /// Where it works.
     pub directory: PathBuf,
     /// The conversation that it is to hold.

@@ -1,13 +1,14 @@
 //! Agent programs: how each speaks, the spool that connects them, and the tree of their processes.
 
 mod bring_up;
+pub mod catalogue;
 pub mod claude;
+pub mod discover;
 mod flow;
 mod messages;
 mod process;
 pub mod processes;
 pub mod program;
-pub mod programs;
 pub mod protocol;
 pub mod protocols;
 pub mod spool;

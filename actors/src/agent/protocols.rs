@@ -16,20 +16,3 @@ pub fn restore(name: &str, state: &Value) -> Result<Box<dyn Protocol>, String> {
         _ => Err(format!("this version of tether knows no protocol \"{name}\"")),
     }
 }
-
-/// The protocol that an adapter name of the configuration or the API means; `None` = unknown.
-/// The peer's names for Claude Code are accepted beside ours.
-pub fn of_adapter(adapter: &str) -> Option<&'static str> {
-    match adapter {
-        "claude" | "claude-local" | "claude_auto" | "claude_subprocess" | "claude_api" => Some(CLAUDE),
-        _ => None,
-    }
-}
-
-/// The `runner_type` that the API shows for a protocol (`contract`: session object).
-pub fn runner_type(protocol: &str) -> &str {
-    match protocol {
-        CLAUDE => "claude-local",
-        other => other,
-    }
-}

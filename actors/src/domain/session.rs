@@ -74,6 +74,10 @@ pub struct Session {
 pub struct SessionRecord {
     /// What the API shows.
     pub session: Session,
+    /// The agent that holds its conversation, by its name in the catalogue; null = none was started yet. The session's
+    /// own `adapter` is what was asked for, and may be null.
+    #[serde(default)]
+    pub agent: Option<String>,
     /// Turns begun so far; the current one's number while one runs.
     #[serde(default)]
     pub turn: u64,
@@ -125,6 +129,13 @@ pub struct SessionRecord {
     /// `agent_workspace` of an external agent: remembered, not used as a directory.
     #[serde(default)]
     pub external_agent_workspace: Option<String>,
+}
+
+impl SessionRecord {
+    /// The agent that it has, or that was asked for; `None` = the default.
+    pub fn agent_wanted(&self) -> Option<&str> {
+        self.agent.as_deref().or(self.session.adapter.as_deref())
+    }
 }
 
 /// A picture that goes with an input (`contract`: `images`).

@@ -175,6 +175,7 @@ impl World {
         };
         let record = SessionRecord {
             session: session.clone(),
+            agent: None,
             turn: 0,
             model: new.model,
             planning: false,
@@ -334,8 +335,13 @@ impl World {
         if entry.record.external {
             return Ok(());
         }
-        let programs = self.settings.agent.programs.clone();
-        match tokio::task::spawn_blocking(move || programs.claude()).await {
+        let agents = self.settings.agent.agents.clone();
+        let adapter = entry.record.agent_wanted().map(str::to_owned);
+        let looked_for = tokio::task::spawn_blocking(move || {
+            agents.entry(adapter.as_deref()).map(|entry| agents.find(entry)).transpose()
+        });
+        match looked_for.await {
+            // One that is not known is told by its session, which is held.
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(SessionError::AgentUnavailable(error.to_string())),
             Err(_) => Err(SessionError::Restarting),

@@ -6,9 +6,7 @@ use actix::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::agent::{
-    AgentCaughtUp, AgentOutput, AgentSpawned, ProcessReports, ProcessSpec, SendOpening, protocols,
-};
+use crate::agent::{AgentCaughtUp, AgentOutput, AgentSpawned, ProcessReports, ProcessSpec, SendOpening};
 use crate::domain::agent::AgentEvent;
 use crate::domain::approval::Approval;
 use crate::gate::{AnswersGiven, Consider, GetUndelivered, MarkDelivered, paths};
@@ -25,11 +23,15 @@ impl Session {
         if !wanted {
             return;
         }
-        let adapter = self.record.session.adapter.as_deref().unwrap_or(&self.deps.settings.default_adapter);
-        let Some(protocol) = protocols::of_adapter(adapter) else {
+        let adapter = self.record.agent_wanted();
+        let Some(entry) = self.deps.settings.agents.entry(adapter) else {
+            let adapter = adapter.unwrap_or_default();
             let message = format!("no agent is known by the name \"{adapter}\"");
             return self.fail(crate::domain::restart::EndCause::BadConfiguration, message, ctx);
         };
+        let (protocol, runner_type) = (entry.protocol.to_owned(), entry.runner_type.clone());
+        // Another default later on must not take over this conversation.
+        self.record.agent = Some(entry.adapter.clone());
         let resumed = self.record.conversation.is_some() && self.record.conversation_begun;
         if !resumed {
             // An id that the agent knows already cannot be given to a new conversation.
@@ -37,7 +39,7 @@ impl Session {
         }
         let run = RunRecord {
             run: RunId::random(),
-            protocol: protocol.to_owned(),
+            protocol,
             pid: None,
             started: None,
             offset: 0,
@@ -48,7 +50,7 @@ impl Session {
             created_at: Stamp::now(),
             stopping: false,
         };
-        self.record.session.runner_type = Some(protocols::runner_type(protocol).to_owned());
+        self.record.session.runner_type = Some(runner_type);
         self.run = Some(run.clone());
         self.ready = false;
         let writes = vec![Write::Run(Box::new(run))];
@@ -62,14 +64,17 @@ impl Session {
         self.caught_up = !adopted || run.pid.is_none();
         let found_again = !self.caught_up;
         let me = ctx.address();
+        let entry = self.deps.settings.agents.entry(self.record.agent_wanted());
+        let default_model = entry.and_then(|entry| entry.model.clone());
         let request = StartProcess {
             protocol_state: run.protocol_state.clone(),
             spec: ProcessSpec {
                 session: self.id().clone(),
                 adopted,
+                adapter: entry.map(|entry| entry.adapter.clone()).unwrap_or_default(),
                 directory: PathBuf::from(&self.record.session.directory),
                 conversation: self.record.conversation.clone().unwrap_or_default(),
-                model: self.record.model.clone().or_else(|| self.deps.settings.default_model.clone()),
+                model: self.record.model.clone().or(default_model),
                 planning: self.record.planning,
                 run,
             },

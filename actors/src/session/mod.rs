@@ -25,7 +25,8 @@ use tracing::{Span, error, info, warn};
 
 pub use messages::*;
 
-use crate::agent::{AgentProcess, ProcessSpec, StopAgent, Tell, protocols, tree};
+use crate::agent::catalogue::Catalogue;
+use crate::agent::{AgentProcess, ProcessSpec, StopAgent, Tell, tree};
 use crate::domain::agent::AgentCommand;
 use crate::domain::approval::Actor as By;
 use crate::domain::event::{EventDraft, EventType};
@@ -47,12 +48,10 @@ const CLOSE_GRACE: Duration = Duration::from_secs(10);
 const QUEUE_LIMIT: usize = 100;
 
 /// What the configuration says about sessions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SessionSettings {
-    /// The adapter of sessions that name none.
-    pub default_adapter: String,
-    /// The model of sessions that name none; `None` = the agent's own default.
-    pub default_model: Option<String>,
+    /// Which agents there are.
+    pub agents: Arc<Catalogue>,
     /// How often an agent may crash.
     pub budget: RestartBudget,
     /// What to do after a crash, for new sessions.
@@ -63,20 +62,6 @@ pub struct SessionSettings {
     pub turn_idle: Option<Duration>,
     /// A turn that takes so long is interrupted.
     pub turn_limit: Option<Duration>,
-}
-
-impl Default for SessionSettings {
-    fn default() -> Self {
-        Self {
-            default_adapter: protocols::CLAUDE.to_owned(),
-            default_model: None,
-            budget: RestartBudget::default(),
-            restart_policy: RestartPolicy::default(),
-            idle_exit: None,
-            turn_idle: None,
-            turn_limit: None,
-        }
-    }
 }
 
 /// Start a process actor for this run and answer with its address. Sent to the registry, which

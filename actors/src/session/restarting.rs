@@ -73,7 +73,7 @@ impl Session {
             EndCause::Clean if at_work => EndCause::Crash,
             cause => cause,
         };
-        let words = message.unwrap_or_else(|| describe(cause, end));
+        let words = message.unwrap_or_else(|| self.describe(cause, end));
         drafts.push(EventDraft::new(
             EventType::AgentExited,
             json!({
@@ -238,26 +238,28 @@ impl Session {
     }
 }
 
-fn describe(cause: EndCause, end: &ProgramEnd) -> String {
-    let how = match (end.exit_code, end.signal) {
-        (_, Some(signal)) => format!("killed by signal {signal}"),
-        (Some(code), None) => format!("exit code {code}"),
-        (None, None) => "its exit code is not known".to_owned(),
-    };
-    let last = end.stderr.last().map(|line| format!("; its last words: {line}")).unwrap_or_default();
-    match cause {
-        EndCause::Clean => format!("the agent ended ({how})"),
-        EndCause::Stopped => "the agent was ended as asked".to_owned(),
-        EndCause::Crash => format!("the agent ended unexpectedly ({how}){last}"),
-        EndCause::OutOfMemory => format!("the agent was killed for want of memory ({how})"),
-        EndCause::Authentication => {
-            format!(
-                "the agent is not signed in: sign in (`claude` then `/login`, or set ANTHROPIC_API_KEY), then send an input{last}"
-            )
+impl Session {
+    fn describe(&self, cause: EndCause, end: &ProgramEnd) -> String {
+        let how = match (end.exit_code, end.signal) {
+            (_, Some(signal)) => format!("killed by signal {signal}"),
+            (Some(code), None) => format!("exit code {code}"),
+            (None, None) => "its exit code is not known".to_owned(),
+        };
+        let last = end.stderr.last().map(|line| format!("; its last words: {line}")).unwrap_or_default();
+        match cause {
+            EndCause::Clean => format!("the agent ended ({how})"),
+            EndCause::Stopped => "the agent was ended as asked".to_owned(),
+            EndCause::Crash => format!("the agent ended unexpectedly ({how}){last}"),
+            EndCause::OutOfMemory => format!("the agent was killed for want of memory ({how})"),
+            EndCause::Authentication => {
+                let entry = self.deps.settings.agents.entry(self.record.agent_wanted());
+                let advice = entry.map_or("sign in with its own program", |entry| entry.sign_in_advice());
+                format!("the agent is not signed in: {advice}, then send an input{last}")
+            }
+            EndCause::UsageLimit => format!("the account's usage limit is reached{last}"),
+            EndCause::BadConfiguration => format!("the agent refused its settings ({how}){last}"),
+            EndCause::NotFound => format!("the agent program was not found{last}"),
         }
-        EndCause::UsageLimit => format!("the account's usage limit is reached{last}"),
-        EndCause::BadConfiguration => format!("the agent refused its settings ({how}){last}"),
-        EndCause::NotFound => format!("the agent program was not found{last}"),
     }
 }
 

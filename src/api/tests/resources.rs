@@ -62,7 +62,7 @@ async fn what_a_session_cannot_be_is_refused_and_none_is_left() {
         (json!({"directory": "/does/not/exist"}), 422, "directory must be an existing folder"),
         (json!({"directory": "/a\0b"}), 422, "directory must be an existing folder"),
         (json!({"directory": "/x".repeat(9_000)}), 422, "directory must be an existing folder"),
-        (json!({"adapter": "codex"}), 422, "Invalid adapter 'codex': "),
+        (json!({"adapter": "codeks"}), 422, "Invalid adapter 'codeks': "),
         (json!({"platform": "telegram"}), 400, "No bridge registered for platform: telegram"),
         (json!({"clone_url": "https://example.org/x.git"}), 422, "cloning is not supported yet"),
         (json!({"approval_mode": 3}), 422, "Invalid request"),

@@ -15,8 +15,8 @@
 //! `cancel-<input id>` (whose answer is `{"cancelled": bool}`).
 
 mod ask;
-pub mod discover;
 mod ends;
+mod found;
 mod hear;
 mod launch;
 mod say;
@@ -29,6 +29,7 @@ mod wire;
 use serde_json::{Value, json};
 
 pub use self::ends::{ConversationFault, conversation_fault};
+pub use self::found::WANTED;
 use self::state::State;
 use super::protocol::{Heard, Launch, LaunchSpec, Outgoing, Protocol, Work};
 use crate::domain::agent::AgentCommand;

@@ -9,6 +9,12 @@ fn program(path: &Path, script: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("it can be made to run");
 }
 
+use crate::agent::claude::WANTED;
+
+fn find_in(named: Option<&Path>, around: &Surroundings) -> Result<Found, DiscoverError> {
+    find(&WANTED, named, around)
+}
+
 /// A home of its own and a `PATH` with one folder in it.
 fn around(home: &Path) -> Surroundings {
     let path = home.join("path");
@@ -22,7 +28,7 @@ fn the_first_in_the_path_that_is_new_enough_is_taken() {
     program(&home.path().join(".bun/bin/claude"), "echo '9.9.9 (Claude Code)'");
     let found = find_in(None, &around(home.path())).expect("it is found");
     assert_eq!(found.path, home.path().join("path/claude"));
-    assert_eq!((found.version, found.notice), (VERIFIED, None));
+    assert_eq!((found.version, found.notice), (Some(WANTED.verified.clone()), None));
 }
 
 #[test]
@@ -49,7 +55,14 @@ fn what_is_named_is_taken_or_nothing() {
     assert!(found.notice.is_some_and(|notice| notice.contains("older")));
     let missing = home.path().join("no/claude");
     let error = find_in(Some(&missing), &around).expect_err("it is not there");
-    assert_eq!(error, DiscoverError::NotFound { looked_in: vec![missing] });
+    assert_eq!(
+        error,
+        DiscoverError::NotFound {
+            program: missing.display().to_string(),
+            install: WANTED.install,
+            looked_in: vec![missing]
+        }
+    );
 }
 
 #[test]
@@ -60,7 +73,12 @@ fn an_old_or_broken_program_is_named_with_what_to_do() {
     let error = find_in(Some(&path), &around(home.path())).expect_err("it is too old");
     assert_eq!(
         error,
-        DiscoverError::TooOld { found: Version::new(1, 0, 128), path: path.clone(), needed: MINIMUM }
+        DiscoverError::TooOld {
+            found: Version::new(1, 0, 128),
+            path: path.clone(),
+            needed: WANTED.minimum.clone(),
+            update: WANTED.update
+        }
     );
     assert!(error.to_string().contains("claude update"), "{error}");
     program(&path, "exit 3");
@@ -81,23 +99,19 @@ fn npm_tells_where_it_installs() {
 }
 
 #[test]
-fn a_sign_in_is_told_by_its_traces() {
+fn a_version_may_follow_the_programs_name() {
     let home = tempfile::tempdir().expect("a folder");
-    let mut around = around(home.path());
-    assert_eq!(sign_in(&around), SignIn::NotFound);
-    assert!(SignIn::NotFound.advice().is_some() && SignIn::Account.advice().is_none());
-    std::fs::write(home.path().join(".claude.json"), r#"{"oauthAccount":{}}"#).expect("it can be written");
-    assert_eq!(sign_in(&around), SignIn::Account);
-    let other = home.path().join("other");
-    std::fs::create_dir_all(&other).expect("a folder");
-    around.variables.insert("CLAUDE_CONFIG_DIR".into(), other.clone().into_os_string());
-    assert_eq!(sign_in(&around), SignIn::NotFound);
-    std::fs::write(other.join("settings.json"), r#"{"apiKeyHelper":"x"}"#).expect("it can be written");
-    assert_eq!(sign_in(&around), SignIn::Helper);
-    std::fs::write(other.join(".credentials.json"), r#"{"a":1}"#).expect("it can be written");
-    assert_eq!(sign_in(&around), SignIn::Account);
-    around.variables.insert("CLAUDE_CODE_USE_VERTEX".into(), "1".into());
-    assert_eq!(sign_in(&around), SignIn::CloudProvider);
-    around.variables.insert("ANTHROPIC_API_KEY".into(), "x".into());
-    assert_eq!(sign_in(&around), SignIn::Environment);
+    program(&home.path().join("path/claude"), "echo 'claude-cli 2.1.330'");
+    let found = find_in(None, &around(home.path())).expect("it is found");
+    assert_eq!(found.version, Some(WANTED.verified.clone()));
+}
+
+#[test]
+fn a_program_that_only_the_configuration_knows_is_not_asked() {
+    let home = tempfile::tempdir().expect("a folder");
+    program(&home.path().join("path/goose"), "exit 3");
+    let found = find_named(Path::new("goose"), &around(home.path())).expect("it is found");
+    assert_eq!((found.path, found.version), (home.path().join("path/goose"), None));
+    let error = find_named(Path::new("geese"), &around(home.path())).expect_err("there is none");
+    assert!(error.to_string().starts_with("the program geese was not found"), "{error}");
 }

@@ -1,7 +1,6 @@
-//! Finding the `claude` program, and what can be told of it before it is started.
+//! Finding an agent program, and what can be told of it before it is started.
 //!
-//! This is the protocol's one room that looks at the machine. Everything here blocks: call it where
-//! blocking is allowed.
+//! Everything here blocks: call it where blocking is allowed.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -11,20 +10,41 @@ use std::time::{Duration, Instant};
 
 use semver::Version;
 
-/// The oldest version that speaks this protocol.
-pub const MINIMUM: Version = Version::new(2, 0, 0);
-/// The version that all of it was verified with.
-pub const VERIFIED: Version = Version::new(2, 1, 330);
-/// How long `--version` may take; it needs some 20 ms.
+/// How long `--version` may take; a native program needs some 20 ms, one of Node.js a second.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is looked for: an agent program, as its protocol describes it.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Its name for people.
+    pub title: &'static str,
+    /// The name of its file.
+    pub program: &'static str,
+    /// The oldest version that speaks the protocol.
+    pub minimum: Version,
+    /// The version that the protocol was verified with.
+    pub verified: Version,
+    /// What is not as it should be with an older version that still works.
+    pub older: &'static str,
+    /// Where its own installer puts it: folders below the home.
+    pub own_places: &'static [&'static str],
+    /// How to install it.
+    pub install: &'static str,
+    /// How to update it.
+    pub update: &'static str,
+    /// Whether it is signed in, by what lies about. Looks at names only; no secret is read.
+    pub sign_in: fn(&Surroundings) -> SignIn,
+    /// How to sign in.
+    pub sign_in_advice: &'static str,
+}
 
 /// The program, found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Where.
     pub path: PathBuf,
-    /// Its version.
-    pub version: Version,
+    /// Its version; `None` = it was not asked (a program that only the configuration knows).
+    pub version: Option<Version>,
     /// What a person should know about the version, if anything.
     pub notice: Option<String>,
     /// Whether it is signed in, as far as can be told without the network.
@@ -36,16 +56,19 @@ pub struct Found {
 pub enum DiscoverError {
     /// There is none.
     #[error(
-        "the program claude was not found (looked in {}); install it (https://code.claude.com) or name it in the \
-         configuration",
+        "the program {program} was not found (looked in {}); {install}, or name it in the configuration",
         places(.looked_in)
     )]
     NotFound {
+        /// Its name.
+        program: String,
+        /// How to install it.
+        install: &'static str,
         /// Where it was looked for.
         looked_in: Vec<PathBuf>,
     },
     /// It is older than what can be spoken to.
-    #[error("{} is version {found}, and at least {needed} is needed; update it with `claude update`", .path.display())]
+    #[error("{} is version {found}, and at least {needed} is needed; {update}", .path.display())]
     TooOld {
         /// Its version.
         found: Version,
@@ -53,6 +76,8 @@ pub enum DiscoverError {
         path: PathBuf,
         /// What is needed.
         needed: Version,
+        /// How to get it.
+        update: &'static str,
     },
     /// It is there and does not tell its version.
     #[error("{} does not work: {problem}; run it by hand to see why", .path.display())]
@@ -82,15 +107,8 @@ pub enum SignIn {
     /// Nothing was found. (Keys may be kept where only the program itself looks, such as the macOS
     /// keychain.)
     NotFound,
-}
-
-impl SignIn {
-    /// What to do about it; `None` = nothing.
-    pub fn advice(self) -> Option<&'static str> {
-        (self == Self::NotFound).then_some(
-            "claude does not seem to be signed in: run `claude` once and use /login, or set ANTHROPIC_API_KEY",
-        )
-    }
+    /// It needs none, or how it does it is not known here.
+    NotNeeded,
 }
 
 /// What is looked at: the environment, so that tests can give another one.
@@ -108,18 +126,10 @@ impl Surroundings {
         Self { home: std::env::home_dir(), variables: std::env::vars_os().collect() }
     }
 
-    fn variable(&self, name: &str) -> Option<&OsString> {
+    /// A variable's value; one that is empty counts as not there.
+    pub fn variable(&self, name: &str) -> Option<&OsString> {
         self.variables.get(std::ffi::OsStr::new(name)).filter(|value| !value.is_empty())
     }
-}
-
-/// [`find_in`] the surroundings of this process.
-///
-/// # Errors
-///
-/// As there.
-pub fn find(named: Option<&Path>) -> Result<Found, DiscoverError> {
-    find_in(named, &Surroundings::of_process())
 }
 
 /// Finds the program and asks it for its version. `named` is what the configuration says: a path, or a
@@ -129,59 +139,81 @@ pub fn find(named: Option<&Path>) -> Result<Found, DiscoverError> {
 /// # Errors
 ///
 /// When there is none, or none that is new enough and works: then of the first that was found.
-pub fn find_in(named: Option<&Path>, around: &Surroundings) -> Result<Found, DiscoverError> {
-    let (candidates, looked_in) = candidates(named, around);
+pub fn find(wanted: &Wanted, named: Option<&Path>, around: &Surroundings) -> Result<Found, DiscoverError> {
+    let (candidates, looked_in) = candidates(wanted, named, around);
     let mut first_error = None;
     for path in candidates {
-        match examine(&path) {
+        match examine(wanted, &path) {
             Ok(version) => {
-                let notice = version_notice(&version);
-                return Ok(Found { path, version, notice, sign_in: sign_in(around) });
+                let notice = version_notice(wanted, &version);
+                return Ok(Found { path, version: Some(version), notice, sign_in: (wanted.sign_in)(around) });
             }
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
-    Err(first_error.unwrap_or(DiscoverError::NotFound { looked_in }))
+    let program = named.map_or_else(|| wanted.program.to_owned(), |named| named.display().to_string());
+    let none = DiscoverError::NotFound { program, install: wanted.install, looked_in };
+    Err(first_error.unwrap_or(none))
+}
+
+/// Finds a program that only the configuration knows: a path, or a name in `PATH`. It is not asked for its version,
+/// since it is not known how.
+///
+/// # Errors
+///
+/// When it is not there.
+pub fn find_named(named: &Path, around: &Surroundings) -> Result<Found, DiscoverError> {
+    let (found, looked_in) = named_candidates(named, around);
+    let Some(path) = found.into_iter().next() else {
+        let program = named.display().to_string();
+        return Err(DiscoverError::NotFound { program, install: "install it", looked_in });
+    };
+    Ok(Found { path, version: None, notice: None, sign_in: SignIn::NotNeeded })
 }
 
 /// What a person should know about a version; `None` = nothing.
-pub fn version_notice(version: &Version) -> Option<String> {
-    match version.cmp_precedence(&VERIFIED) {
+pub fn version_notice(wanted: &Wanted, version: &Version) -> Option<String> {
+    let Wanted { program, verified, older, update, .. } = wanted;
+    match version.cmp_precedence(verified) {
         std::cmp::Ordering::Equal => None,
         std::cmp::Ordering::Less => Some(format!(
-            "claude {version} is older than {VERIFIED}, which this was made for: most works, but a prompt may be run \
-             twice when the daemon is killed while it hands it over; `claude update` mends that"
+            "{program} {version} is older than {verified}, which this was made for: most works{older}; {update}"
         )),
-        std::cmp::Ordering::Greater => {
-            Some(format!("claude {version} is newer than {VERIFIED}, the last version this was tried with"))
-        }
+        std::cmp::Ordering::Greater => Some(format!(
+            "{program} {version} is newer than {verified}, the last version this was tried with"
+        )),
     }
 }
 
 /// The programs that are there, in order of preference, and where was looked.
-fn candidates(named: Option<&Path>, around: &Surroundings) -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let search = around.variable("PATH").cloned().unwrap_or_default();
-    let in_path = |name: &Path| -> Vec<PathBuf> {
-        which::which_in_all(name, Some(&search), "/").map(Iterator::collect).unwrap_or_default()
-    };
+fn candidates(wanted: &Wanted, named: Option<&Path>, around: &Surroundings) -> (Vec<PathBuf>, Vec<PathBuf>) {
     if let Some(named) = named {
-        let found = if named.components().count() > 1 {
-            only_programs(vec![named.to_owned()])
-        } else {
-            in_path(named)
-        };
-        return (found, vec![named.to_owned()]);
+        return named_candidates(named, around);
     }
-    let usual = usual_places(around);
+    let search = around.variable("PATH").cloned().unwrap_or_default();
+    let usual = usual_places(wanted, around);
     let mut looked_in: Vec<PathBuf> = std::env::split_paths(&search).collect();
     looked_in.extend(usual.iter().filter_map(|path| path.parent().map(Path::to_owned)));
-    let mut found = in_path(Path::new("claude"));
+    let mut found = in_path(Path::new(wanted.program), around);
     found.extend(only_programs(usual));
     let mut seen = std::collections::HashSet::new();
     found.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
     let mut named = std::collections::HashSet::new();
     looked_in.retain(|folder| named.insert(folder.clone()));
     (found, looked_in)
+}
+
+fn named_candidates(named: &Path, around: &Surroundings) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    if named.components().count() > 1 {
+        return (only_programs(vec![named.to_owned()]), vec![named.to_owned()]);
+    }
+    let search = around.variable("PATH").cloned().unwrap_or_default();
+    (in_path(named, around), std::env::split_paths(&search).collect())
+}
+
+fn in_path(name: &Path, around: &Surroundings) -> Vec<PathBuf> {
+    let search = around.variable("PATH").cloned().unwrap_or_default();
+    which::which_in_all(name, Some(&search), "/").map(Iterator::collect).unwrap_or_default()
 }
 
 fn only_programs(paths: Vec<PathBuf>) -> Vec<PathBuf> {
@@ -193,11 +225,11 @@ fn only_programs(paths: Vec<PathBuf>) -> Vec<PathBuf> {
 }
 
 /// Where installers put it, when the daemon's `PATH` (that of a service, say) does not name the place.
-fn usual_places(around: &Surroundings) -> Vec<PathBuf> {
+fn usual_places(wanted: &Wanted, around: &Surroundings) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = Vec::new();
     if let Some(home) = &around.home {
         folders.push(home.join(".local/bin"));
-        folders.push(home.join(".claude/local"));
+        folders.extend(wanted.own_places.iter().map(|place| home.join(place)));
         folders.extend(npm_prefixes(around, home).into_iter().map(|prefix| prefix.join("bin")));
         for folder in [
             ".npm-global/bin",
@@ -216,7 +248,7 @@ fn usual_places(around: &Surroundings) -> Vec<PathBuf> {
     for folder in ["/usr/local/bin", "/opt/homebrew/bin", "/home/linuxbrew/.linuxbrew/bin", "/usr/bin"] {
         folders.push(PathBuf::from(folder));
     }
-    folders.into_iter().map(|folder| folder.join("claude")).collect()
+    folders.into_iter().map(|folder| folder.join(wanted.program)).collect()
 }
 
 /// The folders in which a version manager keeps each Node.js, the newest first.
@@ -249,15 +281,18 @@ fn npm_prefixes(around: &Surroundings, home: &Path) -> Vec<PathBuf> {
 }
 
 /// Asks a program for its version, and whether that is new enough.
-fn examine(path: &Path) -> Result<Version, DiscoverError> {
+fn examine(wanted: &Wanted, path: &Path) -> Result<Version, DiscoverError> {
     let unusable = |problem: String| DiscoverError::Unusable { path: path.to_owned(), problem };
     let output = version_output(path).map_err(unusable)?;
-    let word = output.split_whitespace().next().unwrap_or_default();
-    let version = Version::parse(word.trim_start_matches('v')).map_err(|_| {
-        unusable(format!("it gives {:?} for its version", super::wire::head(output.trim(), 80)))
+    // Some say their name first.
+    let words = output.split_whitespace().map(|word| word.trim_start_matches('v'));
+    let version = words.into_iter().find_map(|word| Version::parse(word).ok()).ok_or_else(|| {
+        let said: String = output.trim().chars().take(80).collect();
+        unusable(format!("it gives {said:?} for its version"))
     })?;
-    if version < MINIMUM {
-        return Err(DiscoverError::TooOld { found: version, path: path.to_owned(), needed: MINIMUM });
+    if version < wanted.minimum {
+        let (needed, update) = (wanted.minimum.clone(), wanted.update);
+        return Err(DiscoverError::TooOld { found: version, path: path.to_owned(), needed, update });
     }
     Ok(version)
 }
@@ -309,37 +344,6 @@ fn version_output(path: &Path) -> Result<String, String> {
         Some(output) if status.success() => Ok(output),
         _ => Err(format!("`--version` ended with {status}")),
     }
-}
-
-/// Whether it is signed in, by what lies about. Looks at names only; no secret is read.
-pub fn sign_in(around: &Surroundings) -> SignIn {
-    let set = |names: &[&str]| names.iter().any(|name| around.variable(name).is_some());
-    if set(&["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"]) {
-        return SignIn::Environment;
-    }
-    let on = |name: &str| around.variable(name).is_some_and(|value| value != "0" && value != "false");
-    if ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"].into_iter().any(on) {
-        return SignIn::CloudProvider;
-    }
-    // `CLAUDE_CONFIG_DIR` moves both the folder and the file beside it into one.
-    let (folder, account) = match (around.variable("CLAUDE_CONFIG_DIR"), &around.home) {
-        (Some(folder), _) => (PathBuf::from(folder), PathBuf::from(folder).join(".claude.json")),
-        (None, Some(home)) => (home.join(".claude"), home.join(".claude.json")),
-        (None, None) => return SignIn::NotFound,
-    };
-    if folder.join(".credentials.json").metadata().is_ok_and(|data| data.len() > 2) {
-        return SignIn::Account;
-    }
-    let has = |file: &Path, key: &str| {
-        let text = std::fs::read(file).unwrap_or_default();
-        serde_json::from_slice::<serde_json::Value>(&text)
-            .is_ok_and(|value| value.get(key).is_some_and(|value| !value.is_null()))
-    };
-    if has(&folder.join("settings.json"), "apiKeyHelper") {
-        return SignIn::Helper;
-    }
-    // On macOS the token itself is in the keychain; this is the trace that the sign-in leaves.
-    if has(&account, "oauthAccount") { SignIn::Account } else { SignIn::NotFound }
 }
 
 #[cfg(test)]
