@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tether_actors::domain::approval::{Answer, Approval, Grant};
 use tether_actors::domain::session::Session;
+use tether_actors::domain::trust::TrustedDirectory;
 
 pub use feed::{Feed, FeedItem};
 
@@ -204,6 +205,23 @@ impl Client {
     /// All agents, with what the daemon's machine has of each. Slow where programs are asked for their versions.
     pub async fn agents(&self) -> Result<Vec<AgentView>, ClientError> {
         self.call(self.request(Method::GET, &["api", "agents"]).timeout(LOOKING)).await
+    }
+
+    /// What was said about directories.
+    pub async fn trust(&self) -> Result<Vec<TrustedDirectory>, ClientError> {
+        self.call(self.request(Method::GET, &["api", "trusted-directories"])).await
+    }
+
+    /// Says whether a directory is trusted.
+    pub async fn set_trust(&self, path: &str, trusted: bool) -> Result<TrustedDirectory, ClientError> {
+        let body = json!({ "path": path, "trusted": trusted });
+        self.call(self.request(Method::PUT, &["api", "trusted-directories"]).json(&body)).await
+    }
+
+    /// Has what was said about a directory forgotten.
+    pub async fn forget_trust(&self, path: &str) -> Result<(), ClientError> {
+        let request = self.request(Method::DELETE, &["api", "trusted-directories"]).query(&[("path", path)]);
+        self.call::<Value>(request).await.map(drop)
     }
 
     /// The chat platforms; `None` from a server that does not tell.

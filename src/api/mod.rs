@@ -34,6 +34,7 @@ mod shutdown;
 mod status;
 mod steering;
 mod throttle;
+mod trust;
 mod ws;
 
 #[cfg(test)]

@@ -60,6 +60,8 @@ pub enum Command {
     Logs(LogsArgs),
     /// List the agents, and what this machine has of each (* = the default)
     Agents,
+    /// List directories whose own settings for agents count, or say so of one
+    Trust(TrustArgs),
     /// Check that the daemon answers and the token fits
     Verify,
     /// Print a completion script for a shell
@@ -233,6 +235,39 @@ pub enum GrantsAction {
         /// Its id, or enough of its beginning; `grant_` may be left out
         #[arg(value_name = "ID")]
         grant: String,
+    },
+}
+
+/// `tether trust`
+#[derive(Debug, Args)]
+pub struct TrustArgs {
+    /// What to do; lists them when left out
+    #[command(subcommand)]
+    pub action: Option<TrustAction>,
+}
+
+/// What `tether trust` can do.
+#[derive(Debug, Subcommand)]
+pub enum TrustAction {
+    /// List what was said
+    List,
+    /// What this directory brings along counts, and what those below it do
+    Yes {
+        /// The directory
+        #[arg(value_name = "DIR", default_value = ".", hide_default_value = true)]
+        directory: String,
+    },
+    /// It does not count, and is not asked about any more
+    No {
+        /// The directory
+        #[arg(value_name = "DIR", default_value = ".", hide_default_value = true)]
+        directory: String,
+    },
+    /// Forget what was said: it is asked about again
+    Forget {
+        /// The directory
+        #[arg(value_name = "DIR", default_value = ".", hide_default_value = true)]
+        directory: String,
     },
 }
 

@@ -24,6 +24,7 @@ mod resolve;
 mod start;
 mod status;
 mod stop;
+mod trust;
 mod verify;
 mod watch;
 
@@ -116,6 +117,7 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Delete(args) => delete::run(&args, cx).await,
         Command::Logs(args) => logs::run(&args, cx).await,
         Command::Agents => agents::run(cx).await,
+        Command::Trust(args) => trust::run(&args, cx).await,
         Command::Verify => verify::run(cx).await,
         Command::Start(_) | Command::Completions(_) | Command::Init(_) => Ok(()),
     }

@@ -15,4 +15,5 @@ mod many;
 mod random_kills;
 mod security;
 mod stream;
+mod trust;
 mod turn;

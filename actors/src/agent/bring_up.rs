@@ -28,6 +28,8 @@ pub struct Up {
     pub version: Option<String>,
     /// What the person should know.
     pub notice: Option<String>,
+    /// What the directory brings along and nobody was asked about.
+    pub brought_along: Vec<String>,
 }
 
 /// Why there is none.
@@ -58,7 +60,7 @@ pub fn work(spec: &ProcessSpec, settings: &AgentSettings) -> Work {
         resume: spec.run.resumed,
         model: spec.model.clone(),
         planning: spec.planning,
-        trusted: false,
+        trusted: spec.trusted == Some(true),
         folder: spool_folder(settings, spec),
     }
 }
@@ -77,7 +79,16 @@ fn find(spec: &ProcessSpec, settings: &AgentSettings, identity: Identity) -> Res
     let reader = spool.reader(spec.run.offset).map_err(lost)?;
     let program = Program::adopt(identity);
     let writer = program.as_ref().map(|_| spool.writer());
-    Ok(Up { spool, program, identity, reader, writer, version: None, notice: None })
+    Ok(Up {
+        spool,
+        program,
+        identity,
+        reader,
+        writer,
+        version: None,
+        notice: None,
+        brought_along: Vec::new(),
+    })
 }
 
 async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, BringUpError> {
@@ -91,10 +102,15 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
     };
     let entry = settings.agents.entry(Some(&spec.adapter)).cloned().ok_or_else(unknown)?;
     let (agents, looked_for) = (settings.agents.clone(), entry.clone());
-    let found = tokio::task::spawn_blocking(move || agents.find(&looked_for))
-        .await
-        .map_err(|error| BringUpError::crash("looking for the agent program failed", error))?
-        .map_err(|error| BringUpError { cause: EndCause::NotFound, message: error.to_string() })?;
+    let unasked = spec.trusted.is_none().then(|| spec.directory.clone());
+    let looked = tokio::task::spawn_blocking(move || {
+        let brought_along = unasked.map(|directory| looked_for.brought_along(&directory));
+        (agents.find(&looked_for), brought_along.unwrap_or_default())
+    });
+    let (found, brought_along) =
+        looked.await.map_err(|error| BringUpError::crash("looking for the agent program failed", error))?;
+    let found =
+        found.map_err(|error| BringUpError { cause: EndCause::NotFound, message: error.to_string() })?;
     let protocol = protocols::restore(&spec.run.protocol, &serde_json::Value::Null)
         .map_err(|error| BringUpError::crash("the agent's protocol is unknown", error))?;
     let mut launch = protocol.launch(&LaunchSpec {
@@ -132,6 +148,7 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
         writer: Some(writer),
         version: found.version.map(|version| version.to_string()),
         notice: found.notice,
+        brought_along,
     })
 }
 

@@ -188,6 +188,23 @@ impl AgentEntry {
         }
     }
 
+    /// What this directory brings along for it, or what a directory above does, up to the top of the repository: paths
+    /// as found. Blocks.
+    pub fn brought_along(&self, directory: &Path) -> Vec<String> {
+        let Source::Known(wanted, _) = &self.source else { return Vec::new() };
+        let mut found = Vec::new();
+        for folder in directory.ancestors() {
+            let there = wanted.brings.iter().map(|name| folder.join(name)).filter(|path| path.exists());
+            found.extend(there.map(|path| path.display().to_string()));
+            if folder.join(".git").exists() {
+                return found;
+            }
+        }
+        // No repository: what lies above is not the project's.
+        found.retain(|path| Path::new(path).starts_with(directory));
+        found
+    }
+
     /// What to tell a person whose account it refused.
     pub fn sign_in_advice(&self) -> &str {
         match &self.source {

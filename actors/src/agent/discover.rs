@@ -28,6 +28,9 @@ pub struct Wanted {
     pub older: &'static str,
     /// Where its own installer puts it: folders below the home.
     pub own_places: &'static [&'static str],
+    /// What a project may bring along for it that runs code or widens what it may do: paths in the project. They count
+    /// only where the directory is trusted.
+    pub brings: &'static [&'static str],
     /// How to install it.
     pub install: &'static str,
     /// How to update it.

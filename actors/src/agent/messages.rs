@@ -42,6 +42,8 @@ pub struct ProcessSpec {
     pub model: Option<String>,
     /// Whether it shall only plan.
     pub planning: bool,
+    /// Whether what the directory brings along counts; `None` = nobody has said.
+    pub trusted: Option<bool>,
 }
 
 /// The program runs. Answered when that is recorded; nothing is said to the agent before.
@@ -56,6 +58,8 @@ pub struct AgentSpawned {
     pub version: Option<String>,
     /// Something that the person should know about it.
     pub notice: Option<String>,
+    /// What the directory brings along for it and does not count, since nobody said that it is trusted.
+    pub brought_along: Vec<String>,
 }
 
 /// What the agent said since the last one. Answered when it is recorded.

@@ -113,7 +113,7 @@ impl AgentProcess {
     }
 
     fn up(&mut self, up: Up, ctx: &mut Context<Self>) {
-        let Up { spool, program, identity, reader, writer, version, notice } = up;
+        let Up { spool, program, identity, reader, writer, version, notice, brought_along } = up;
         self.identity = Some(identity);
         let (writes, queue) = mpsc::channel(WRITE_QUEUE);
         self.writes = Some(writes);
@@ -133,7 +133,7 @@ impl AgentProcess {
         if self.spec.adopted && self.spec.run.pid.is_some() {
             return;
         }
-        let spawned = AgentSpawned { run: self.run(), identity, version, notice };
+        let spawned = AgentSpawned { run: self.run(), identity, version, notice, brought_along };
         let report = self.reports.spawned.send(spawned);
         ctx.spawn(report.into_actor(self).map(|recorded, process, ctx| match recorded {
             Ok(Ok(())) => {

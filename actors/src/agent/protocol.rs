@@ -8,6 +8,12 @@ use serde_json::Value;
 use crate::domain::agent::{AgentCommand, AgentEvent};
 use crate::domain::restart::EndCause;
 
+/// Code of the notice that the conversation to go on with is not there: a new one is begun.
+pub const CONVERSATION_LOST: &str = "CONVERSATION_LOST";
+/// Code of the notice that a request of the agent was refused without asking a person, because nobody
+/// could have answered it.
+pub const REQUEST_REFUSED: &str = "REQUEST_REFUSED";
+
 /// What the agent is to work on.
 #[derive(Clone, Debug, Default)]
 pub struct Work {

@@ -18,6 +18,8 @@ pub enum ApprovalKind {
     Question,
     /// Is this plan good?
     Plan,
+    /// Shall what a directory brings along for agents count? Tether asks this itself, once a directory.
+    Trust,
     /// A request that we do not understand; shown raw, and only a person may answer it.
     Unknown,
 }

@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn questions_plans_and_unknown_requests_are_asked_whatever_is_granted() {
         let grants = [grant(GrantCover::All, None)];
-        for kind in [ApprovalKind::Question, ApprovalKind::Plan, ApprovalKind::Unknown] {
+        for kind in [ApprovalKind::Question, ApprovalKind::Plan, ApprovalKind::Trust, ApprovalKind::Unknown] {
             assert!(!decide(&ask(kind, "X", false), &[], MODE_ALL, &grants), "{kind:?}");
         }
     }

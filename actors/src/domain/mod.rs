@@ -13,4 +13,5 @@ pub mod restart;
 pub mod session;
 pub mod state;
 pub mod time;
+pub mod trust;
 pub mod usage;

@@ -56,7 +56,7 @@ pub(super) fn check(approval: &Approval, answer: &Answer) -> Result<(), GateErro
     let refuse = |text: &str| Err(GateError::Invalid(text.to_owned()));
     let Answer::Allow { scope, updated_input, answers, .. } = answer else { return Ok(()) };
     if approval.kind != ApprovalKind::Tool && *scope != Scope::Once {
-        return refuse("questions and plans are always asked: answer this one alone");
+        return refuse("only a tool can be allowed for more than once: answer this one alone");
     }
     if let Some(input) = updated_input {
         if !approval.can_change_input {

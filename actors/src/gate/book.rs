@@ -15,6 +15,7 @@ use crate::domain::event::{EventDraft, EventType};
 use crate::domain::gate_policy::standing_yes;
 use crate::domain::ids::{ApprovalId, GrantId, RunId, SessionId};
 use crate::domain::time::Stamp;
+use crate::domain::trust::TrustedDirectory;
 use crate::log::Write;
 
 /// How long "allow all" lasts, in seconds.
@@ -431,7 +432,19 @@ impl Book {
         approval.answer = Some(answer);
         change.event(EventType::PermissionResolved, resolved_data(approval));
         change.put(approval);
-        if approval.run.is_some() {
+        let asked_by_us = approval.kind == ApprovalKind::Trust;
+        if asked_by_us
+            && let (Some(answer), Some(by @ Actor::Person { .. })) = (&approval.answer, &approval.resolved_by)
+        {
+            // In the same batch as the answer. That time ran out is nobody's word.
+            change.writes.push(Write::Trust(TrustedDirectory {
+                path: self.directory.clone(),
+                trusted: answer.allowed(),
+                decided_at: now,
+                decided_by: by.clone(),
+            }));
+        }
+        if approval.run.is_some() || asked_by_us {
             change.deliver.push(approval.clone());
         }
         approval.clone()

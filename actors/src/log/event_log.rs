@@ -168,6 +168,26 @@ impl Handler<DeleteDevice> for EventLog {
     }
 }
 
+impl Handler<PutTrust> for EventLog {
+    type Result = Answered<()>;
+
+    fn handle(&mut self, put: PutTrust, ctx: &mut Self::Context) -> Self::Result {
+        let staged = self.ledger.put_trust(put.0);
+        self.follow_up(ctx);
+        later(staged)
+    }
+}
+
+impl Handler<DeleteTrust> for EventLog {
+    type Result = Answered<bool>;
+
+    fn handle(&mut self, delete: DeleteTrust, ctx: &mut Self::Context) -> Self::Result {
+        let staged = self.ledger.delete_trust(delete.0);
+        self.follow_up(ctx);
+        later_if(staged)
+    }
+}
+
 impl Handler<LoadSession> for EventLog {
     type Result = Result<Option<Loaded>, LogError>;
 

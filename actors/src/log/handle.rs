@@ -11,6 +11,7 @@ use crate::domain::approval::Approval;
 use crate::domain::device::Device;
 use crate::domain::event::Frame;
 use crate::domain::ids::{ApprovalId, DeviceId, SessionId};
+use crate::domain::trust::TrustedDirectory;
 
 use super::compact;
 use super::disk::{self, FolderLock, Room};
@@ -221,6 +222,16 @@ impl Log {
     /// All paired devices, oldest first.
     pub async fn list_devices(&self) -> Result<Vec<Device>, LogError> {
         self.ask(ListDevices).await?
+    }
+
+    /// Stores what a person said about a directory.
+    pub async fn put_trust(&self, said: TrustedDirectory) -> Result<(), LogError> {
+        self.ask(PutTrust(said)).await?
+    }
+
+    /// Forgets what was said about a directory; answers whether anything was.
+    pub async fn delete_trust(&self, path: String) -> Result<bool, LogError> {
+        self.ask(DeleteTrust(path)).await?
     }
 
     /// Figures about the store.

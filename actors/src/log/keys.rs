@@ -16,6 +16,7 @@
 //! | `i` SESSION input | an unfinished input, JSON |
 //! | `p` SESSION | the agent's run, JSON |
 //! | `d` device | a paired device, JSON |
+//! | `f` path | what a person said about a directory, JSON |
 //! | `t` SESSION | nothing; a deleted session whose entries are not all removed yet |
 //! | `m` name | meta: `schema` = version as decimal text, `probe` = a write that tests the disk, `deleted` = bytes:u64 deleted since the last compaction |
 
@@ -52,6 +53,8 @@ pub enum Kind {
     Run = b'p',
     /// A device.
     Device = b'd',
+    /// What was said about a directory.
+    Trust = b'f',
     /// A deleted session.
     Tombstone = b't',
     /// Meta.
@@ -177,6 +180,11 @@ pub fn run(session: &SessionId) -> Vec<u8> {
 /// Key of a device.
 pub fn device(id: &DeviceId) -> Vec<u8> {
     plain(Kind::Device, id.as_str().as_bytes())
+}
+
+/// Key of what was said about a directory.
+pub fn trust(path: &str) -> Vec<u8> {
+    plain(Kind::Trust, path.as_bytes())
 }
 
 /// Key of a deleted session's mark.

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::domain::device::Device;
 use crate::domain::ids::{ApprovalId, DeviceId, SessionId};
 use crate::domain::time::Stamp;
+use crate::domain::trust::TrustedDirectory;
 use crate::fault;
 
 use super::disk::{FolderLock, Room};
@@ -140,7 +141,7 @@ impl Ledger {
             frames.push(frame);
         }
         let mut record = None;
-        let mut approvals = Vec::new();
+        let (mut approvals, mut trust) = (Vec::new(), Vec::new());
         for write in writes {
             match write {
                 Write::Session(new) => {
@@ -169,6 +170,10 @@ impl Ledger {
                 Write::InputEnd(id) => batch.delete(keys::input(&session, &id)),
                 Write::Run(run) => batch.put(keys::run(&session), json(&run)?),
                 Write::RunEnd => batch.delete(keys::run(&session)),
+                Write::Trust(said) => {
+                    batch.put(keys::trust(&said.path), json(&said)?);
+                    trust.push(said);
+                }
             }
         }
         if is_new {
@@ -178,7 +183,7 @@ impl Ledger {
         }
 
         self.last_given.insert(session.clone(), last);
-        let change = Change::Appended { session, last_seq: last, frames, record, approvals };
+        let change = Change::Appended { session, last_seq: last, frames, record, approvals, trust };
         let (promise, later) = promise::pair();
         self.stage(batch, Some(change), Answer::Committed(promise, last));
         Ok(later)
@@ -224,6 +229,31 @@ impl Ledger {
         batch.delete(key);
         let (promise, later) = promise::pair();
         self.stage(batch, None, Answer::Existed(promise));
+        Ok(Some(later))
+    }
+
+    /// Stages what was said about a directory.
+    pub fn put_trust(&mut self, said: TrustedDirectory) -> Result<Answered<()>, LogError> {
+        self.accepts(Class::Essential)?;
+        let mut batch = Batch::default();
+        batch.put(keys::trust(&said.path), json(&said)?);
+        let (promise, later) = promise::pair();
+        self.stage(batch, Some(Change::Trust(said)), Answer::Done(promise));
+        Ok(later)
+    }
+
+    /// Stages that nothing is said about a directory any more; `None` if nothing was.
+    pub fn delete_trust(&mut self, path: String) -> Result<Option<Answered<bool>>, LogError> {
+        self.accepts(Class::Essential)?;
+        self.commit();
+        let key = keys::trust(&path);
+        if self.trusted()?.get(&key)?.is_none() {
+            return Ok(None);
+        }
+        let mut batch = Batch::default();
+        batch.delete(key);
+        let (promise, later) = promise::pair();
+        self.stage(batch, Some(Change::TrustForgotten(path)), Answer::Existed(promise));
         Ok(Some(later))
     }
 

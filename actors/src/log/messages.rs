@@ -7,6 +7,7 @@ use crate::domain::device::Device;
 use crate::domain::event::{EventDraft, Frame};
 use crate::domain::ids::{ApprovalId, DeviceId, GrantId, InputId, SessionId};
 use crate::domain::session::{Input, RunRecord, SessionRecord};
+use crate::domain::trust::TrustedDirectory;
 
 /// How badly an append is needed when the disk is nearly full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub enum Write {
     Run(Box<RunRecord>),
     /// No agent runs any more.
     RunEnd,
+    /// What a person said about a directory. Not the session's: it outlives it.
+    Trust(TrustedDirectory),
 }
 
 /// Record these events of one session and these projections, all or nothing. The answer comes when
@@ -132,6 +135,16 @@ pub struct DeleteDevice(pub DeviceId);
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<Vec<Device>, LogError>")]
 pub struct ListDevices;
+
+/// Store what a person said about a directory.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<(), LogError>")]
+pub struct PutTrust(pub TrustedDirectory);
+
+/// Forget what was said about a directory; answers whether anything was.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<bool, LogError>")]
+pub struct DeleteTrust(pub String);
 
 /// Commit all that waits, then answer; appends that come later are refused with [`LogError::Closed`].
 #[derive(Clone, Debug, Message)]

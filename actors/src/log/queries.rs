@@ -51,10 +51,20 @@ pub(super) fn load(store: &dyn EventStore, read_model: &ReadModel) -> Result<Fou
             }
         }
         let record = Some((ordinal, Arc::new(record)));
-        read_model.publish([Change::Appended { session, last_seq, frames: vec![], record, approvals }]);
+        read_model.publish([Change::Appended {
+            session,
+            last_seq,
+            frames: vec![],
+            record,
+            approvals,
+            trust: vec![],
+        }]);
     }
     for (key, _) in entries(store, &Kind::Tombstone.all())? {
         found.purge.push_back(session_of(&key)?);
+    }
+    for said in all(store, "trust", &Kind::Trust.all())? {
+        read_model.publish([Change::Trust(said)]);
     }
     Ok(found)
 }

@@ -4,6 +4,7 @@
 //! One lock, held for microseconds. A session's newest frames are kept only while somebody follows it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{broadcast, watch};
@@ -12,6 +13,7 @@ use crate::domain::approval::{Approval, ApprovalState};
 use crate::domain::event::Frame;
 use crate::domain::ids::{ApprovalId, SessionId};
 use crate::domain::session::{Session, SessionRecord};
+use crate::domain::trust::{self, TrustedDirectory};
 
 /// At most this many frames are kept for the followers of a session...
 const TAIL_FRAMES: usize = 256;
@@ -41,6 +43,8 @@ struct Inner {
     /// Ordinal to approval: the order of asking.
     open: BTreeMap<u64, Arc<Approval>>,
     open_ordinals: HashMap<ApprovalId, u64>,
+    /// What was said about directories, by their paths.
+    trust: BTreeMap<String, TrustedDirectory>,
     condition: Condition,
 }
 
@@ -142,9 +146,15 @@ pub(super) enum Change {
         record: Option<(u64, Arc<SessionRecord>)>,
         /// Approvals, with their places in the order of asking.
         approvals: Vec<(u64, Arc<Approval>)>,
+        /// What was said about directories.
+        trust: Vec<TrustedDirectory>,
     },
     /// A session is gone.
     Deleted(SessionId),
+    /// Something was said about a directory.
+    Trust(TrustedDirectory),
+    /// Nothing is said about it any more.
+    TrustForgotten(String),
 }
 
 impl Default for ReadModel {
@@ -202,6 +212,16 @@ impl ReadModel {
         self.0.overview.subscribe()
     }
 
+    /// What was said about directories.
+    pub fn trust(&self) -> Vec<TrustedDirectory> {
+        self.lock().trust.values().cloned().collect()
+    }
+
+    /// What was said about this directory or the nearest one above it; `None` = nothing yet.
+    pub fn trust_in(&self, directory: &Path) -> Option<TrustedDirectory> {
+        trust::decision(self.lock().trust.values(), directory).cloned()
+    }
+
     /// The newest frames of a session from now on; `None` if there is no such session. The feed ends
     /// when the session is deleted.
     pub fn feed(&self, session: &SessionId) -> Option<watch::Receiver<Tail>> {
@@ -220,10 +240,13 @@ impl ReadModel {
         let inner = &mut *guard;
         for change in changes {
             match change {
-                Change::Appended { session, last_seq, frames, record, approvals } => {
+                Change::Appended { session, last_seq, frames, record, approvals, trust } => {
+                    inner.trust.extend(trust.into_iter().map(|said| (said.path.clone(), said)));
                     self.appended(inner, session, last_seq, frames, record, approvals);
                 }
                 Change::Deleted(session) => self.deleted(inner, session),
+                Change::Trust(said) => drop(inner.trust.insert(said.path.clone(), said)),
+                Change::TrustForgotten(path) => drop(inner.trust.remove(&path)),
             }
         }
     }

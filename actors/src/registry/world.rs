@@ -10,12 +10,13 @@ use actix::prelude::*;
 use super::cell::{self, CellAddr, CellSettings};
 use super::directory::Directory;
 use super::{CloseAll, DeleteCell, GetCell, Registry};
-use crate::domain::approval::{Actor as By, Answer, Approval, Grant};
+use crate::domain::approval::{Actor as By, Answer, Approval, ApprovalKind, Grant, Scope};
 use crate::domain::ids::{GrantId, InputId, SessionId};
 use crate::domain::restart::RestartPolicy;
 use crate::domain::session::{Input, Session as SessionView, SessionRecord};
 use crate::domain::state::SessionState;
 use crate::domain::time::Stamp;
+use crate::domain::trust::TrustedDirectory;
 use crate::domain::usage::Usage;
 use crate::gate::{AnswerApproval, ApprovalRef, GateError, GetGrants, RevokeGrant};
 use crate::log::{Append, Class, Log, ReadModel, Write};
@@ -299,7 +300,56 @@ impl World {
         answer: Answer,
         by: By,
     ) -> Result<Approval, GateError> {
-        self.to_gate(session, AnswerApproval { approval, answer, by }).await?
+        let message = AnswerApproval { approval, answer: answer.clone(), by: by.clone() };
+        let answered = self.to_gate(session, message).await??;
+        if answered.kind == ApprovalKind::Trust {
+            self.answer_same_trust(&answered.directory, &answer, &by).await;
+        }
+        Ok(answered)
+    }
+
+    /// Other sessions may have asked the same about the same directory.
+    async fn answer_same_trust(&self, directory: &str, answer: &Answer, by: &By) {
+        for open in self.read_model().open_approvals() {
+            if open.kind != ApprovalKind::Trust || open.directory != directory {
+                continue;
+            }
+            let message = AnswerApproval {
+                approval: ApprovalRef::Id(open.id.clone()),
+                answer: answer.clone(),
+                by: by.clone(),
+            };
+            // One that cannot be answered now stays open for a person.
+            let _ = self.to_gate(&open.session_id, message).await;
+        }
+    }
+
+    /// Say that a directory (absolute, links resolved) is trusted, or that it is not. Programs that run go on as they
+    /// were started, unless the question was open in their session.
+    pub async fn set_trust(
+        &self,
+        path: String,
+        trusted: bool,
+        by: By,
+    ) -> Result<TrustedDirectory, SessionError> {
+        let said = TrustedDirectory {
+            path: path.clone(),
+            trusted,
+            decided_at: Stamp::now(),
+            decided_by: by.clone(),
+        };
+        self.log.put_trust(said.clone()).await?;
+        let answer = match trusted {
+            true => Answer::Allow { scope: Scope::Once, updated_input: None, answers: None, message: None },
+            false => Answer::Deny { message: None },
+        };
+        self.answer_same_trust(&path, &answer, &by).await;
+        Ok(said)
+    }
+
+    /// Forget what was said about a directory, so that it is asked again. Answers whether anything was.
+    pub async fn forget_trust(&self, path: String) -> Result<bool, SessionError> {
+        Ok(self.log.delete_trust(path).await?)
     }
 
     /// Grants of one session, or of all.

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::agent::{AgentCaughtUp, AgentOutput, AgentSpawned, ProcessReports, ProcessSpec, SendOpening};
 use crate::domain::agent::AgentEvent;
-use crate::domain::approval::Approval;
+use crate::domain::approval::{Approval, ApprovalKind};
 use crate::gate::{AnswersGiven, Consider, GetUndelivered, MarkDelivered, paths};
 
 impl Session {
@@ -76,6 +76,7 @@ impl Session {
                 conversation: self.record.conversation.clone().unwrap_or_default(),
                 model: self.record.model.clone().or(default_model),
                 planning: self.record.planning,
+                trusted: self.trust().map(|said| said.trusted),
                 run,
             },
             reports: ProcessReports {
@@ -174,6 +175,7 @@ impl Session {
             return self.stop_program(ctx);
         }
         if reduced.became_ready || reduced.input_done || reduced.turn_ended.is_some() {
+            self.renew_if_resting(ctx);
             self.pump(ctx);
             self.rest_if_nothing_to_do(ctx);
         }
@@ -221,14 +223,31 @@ impl Handler<AgentSpawned> for Session {
                 json!({ "code": "AGENT_VERSION", "message": notice }),
             ));
         }
-        let mut writes = Vec::new();
-        self.put_run(&mut writes);
-        let committed = self.commit(drafts, writes, Class::Essential);
-        Box::pin(
-            committed
-                .into_actor(self)
-                .map(|result, session, ctx| result.map(|_| ()).map_err(|error| session.give_up(&error, ctx))),
-        )
+        let question = self.trust_question(&msg.brought_along);
+        let weighed = question.map(|question| self.deps.gate.send(Consider(vec![question])));
+        let weighed = async move {
+            match weighed {
+                Some(weighed) => weighed.await,
+                None => Ok(Vec::new()),
+            }
+        };
+        Box::pin(weighed.into_actor(self).then(move |changes, session, ctx| {
+            let Ok(changes) = changes else {
+                ctx.stop();
+                return Box::pin(fut::err(())) as ResponseActFuture<Self, Result<(), ()>>;
+            };
+            let mut writes = Vec::new();
+            session.put_run(&mut writes);
+            for change in changes {
+                Self::absorb(change, &mut drafts, &mut writes);
+            }
+            let committed = session.commit(drafts, writes, Class::Essential);
+            Box::pin(
+                committed.into_actor(session).map(|result, session, ctx| {
+                    result.map(|_| ()).map_err(|error| session.give_up(&error, ctx))
+                }),
+            )
+        }))
     }
 }
 
@@ -317,6 +336,11 @@ impl Handler<AnswersGiven> for Session {
 
     fn handle(&mut self, AnswersGiven { approvals, span }: AnswersGiven, ctx: &mut Self::Context) {
         self.last_news = std::time::Instant::now();
-        span.in_scope(|| self.deliver(approvals, false, ctx));
+        let (ours, agents): (Vec<_>, Vec<_>) =
+            approvals.into_iter().partition(|approval| approval.kind == ApprovalKind::Trust);
+        for approval in &ours {
+            self.trust_decided(approval, ctx);
+        }
+        span.in_scope(|| self.deliver(agents, false, ctx));
     }
 }

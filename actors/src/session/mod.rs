@@ -14,6 +14,7 @@ mod naming;
 mod person;
 mod reduce;
 mod restarting;
+mod trust;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -112,6 +113,8 @@ pub struct Session {
     /// The second of the last recorded `last_activity_at`, to record it at most once a second.
     recorded_activity: i64,
     closing: bool,
+    /// The program is to be started anew when it rests.
+    renew_program: bool,
 }
 
 impl Session {
@@ -137,6 +140,7 @@ impl Session {
             last_news: std::time::Instant::now(),
             recorded_activity,
             closing: false,
+            renew_program: false,
         }
     }
 

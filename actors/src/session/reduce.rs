@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::agent::{protocol, protocols};
 use crate::domain::agent::{AgentEvent, InputProgress, TurnEnd};
 use crate::domain::approval::Approval;
 use crate::domain::restart::{EndCause, Hold};
@@ -164,7 +165,7 @@ impl Session {
                 }),
             ),
             AgentEvent::Notice { code, message } => {
-                if code == crate::agent::claude::CONVERSATION_LOST {
+                if code == protocol::CONVERSATION_LOST {
                     self.record.conversation = None;
                     self.record.conversation_begun = false;
                     out.replace = true;
@@ -193,9 +194,11 @@ impl Session {
         }
         self.ready = true;
         out.became_ready = true;
+        let entry = self.deps.settings.agents.entry(self.record.agent_wanted());
+        let name = entry.map_or("agent", |entry| entry.title.as_str());
         let title = match &version {
-            Some(version) => format!("Claude Code {version}"),
-            None => "Claude Code".to_owned(),
+            Some(version) => format!("{name} {version}"),
+            None => name.to_owned(),
         };
         let news = model.is_some() && self.record.header_model != model;
         if !first && !news {
@@ -208,9 +211,11 @@ impl Session {
         if news {
             let title = self.record.session.runner_header.clone();
             let conversation = self.record.conversation.clone();
+            let claude = self.run.as_ref().is_some_and(|run| run.protocol == protocols::CLAUDE);
+            let provider = claude.then_some("anthropic");
             out.event(
                 EventType::Header,
-                json!({ "title": title, "session_id": conversation, "model": model, "provider": "anthropic" }),
+                json!({ "title": title, "session_id": conversation, "model": model, "provider": provider }),
             );
         }
     }

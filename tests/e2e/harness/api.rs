@@ -77,6 +77,10 @@ impl Api {
         self.attempt(Method::POST, path, Some(body)).await.expect("the daemon answers")
     }
 
+    pub async fn put(&self, path: &str, body: Value) -> Reply {
+        self.attempt(Method::PUT, path, Some(body)).await.expect("the daemon answers")
+    }
+
     pub async fn patch(&self, path: &str, body: Value) -> Reply {
         self.attempt(Method::PATCH, path, Some(body)).await.expect("the daemon answers")
     }

@@ -35,12 +35,7 @@ use super::protocol::{Heard, Launch, LaunchSpec, Outgoing, Protocol, Work};
 use crate::domain::agent::AgentCommand;
 use crate::domain::restart::EndCause;
 
-/// Code of the notice that the conversation to go on with is not there: begin a new one. The program
-/// ends by itself after it, with exit code 1.
-pub const CONVERSATION_LOST: &str = "CONVERSATION_LOST";
-/// Code of the notice that a request of the agent was refused without asking a person, because nobody
-/// could have answered it.
-pub const REQUEST_REFUSED: &str = "REQUEST_REFUSED";
+pub use super::protocol::{CONVERSATION_LOST, REQUEST_REFUSED};
 
 /// Id of the request that greets the agent.
 const INITIALIZE: &str = "initialize";

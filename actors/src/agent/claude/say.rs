@@ -91,7 +91,7 @@ fn verdict(ask: &Ask, answer: &Answer) -> Value {
 fn deny(message: &str, kind: ApprovalKind) -> Value {
     let message = if message.trim().is_empty() {
         match kind {
-            ApprovalKind::Tool | ApprovalKind::Unknown => {
+            ApprovalKind::Tool | ApprovalKind::Trust | ApprovalKind::Unknown => {
                 "The user said no and gave no reason. Do not try to do the same in another way: go on \
                  without it, or ask what to do instead."
             }
