@@ -127,6 +127,7 @@ impl Renderer {
                 note(format!("(restart {} in {})", number("attempt"), seconds(number("delay_ms"))))
             }
             EventType::AgentHeld => Some(format!("[held: {}]", tame(text("message"))).red().to_string()),
+            EventType::AgentReleased => note(format!("({})", text("message"))),
             EventType::AgentUnparsed => note(format!("(not understood: {})", text("message"))),
             EventType::Checkpoint => note(format!("(checkpoint {})", text("commit_hash"))),
             // Handled before, told elsewhere, or of no interest on a screen.

@@ -11,6 +11,7 @@ mod daemon_killed;
 mod disk;
 mod external;
 mod garbage;
+mod limit;
 mod many;
 mod random_kills;
 mod security;

@@ -97,6 +97,8 @@ event_types! {
     AgentRestarting => "agent_restarting",
     /// `{cause, message, until?}`: it will not be started again before a person acts.
     AgentHeld => "agent_held",
+    /// `{cause, message}`: what held it is over, and it may be started again.
+    AgentReleased => "agent_released",
     /// `{message, line?}`: the agent said something that could not be understood; kept for the record.
     AgentUnparsed => "agent_unparsed",
 }

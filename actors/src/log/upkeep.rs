@@ -18,8 +18,8 @@ use crate::domain::ids::SessionId;
 #[rtype(result = "Result<Vec<Grant>, LogError>")]
 pub struct ListGrants;
 
-/// The sessions whose actors must be there: an agent runs, inputs wait, an approval is open, or the state says that
-/// something is under way.
+/// The sessions whose actors must be there: an agent runs, inputs wait, an approval is open, the state says that
+/// something is under way, or it is held until a known time.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Result<Vec<SessionId>, LogError>")]
 pub struct ListBusySessions;
@@ -79,7 +79,15 @@ impl Handler<ListBusySessions> for EventLog {
         let under_way = |session: &crate::domain::session::Session| {
             session.state.is_active() || session.has_pending_permission
         };
-        busy.extend(sessions.filter(under_way).map(|session| session.id));
+        let held_for_a_time = |session: &crate::domain::session::Session| {
+            let entry = self.ledger.read_model.session(&session.id);
+            entry.and_then(|entry| entry.record.hold.as_ref()?.until).is_some()
+        };
+        busy.extend(
+            sessions
+                .filter(|session| under_way(session) || held_for_a_time(session))
+                .map(|session| session.id),
+        );
         self.follow_up(ctx);
         Ok(busy.into_iter().collect())
     }

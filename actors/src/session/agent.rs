@@ -170,6 +170,7 @@ impl Session {
                 self.interrupt_done(ctx);
             }
             self.start_idle_timer(ctx);
+            self.watch_hold(ctx);
         }
         if reduced.replace {
             return self.stop_program(ctx);

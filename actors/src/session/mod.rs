@@ -9,6 +9,7 @@
 
 mod agent;
 mod external;
+mod limit;
 mod messages;
 mod naming;
 mod person;
@@ -108,6 +109,7 @@ pub struct Session {
     restart_timer: Option<SpawnHandle>,
     interrupt_timer: Option<SpawnHandle>,
     idle_timer: Option<SpawnHandle>,
+    hold_timer: Option<SpawnHandle>,
     turn_started: Option<std::time::Instant>,
     last_news: std::time::Instant,
     /// The second of the last recorded `last_activity_at`, to record it at most once a second.
@@ -136,6 +138,7 @@ impl Session {
             restart_timer: None,
             interrupt_timer: None,
             idle_timer: None,
+            hold_timer: None,
             turn_started: None,
             last_news: std::time::Instant::now(),
             recorded_activity,

@@ -325,6 +325,9 @@ impl Session {
         until: Option<Stamp>,
         drafts: &mut Vec<EventDraft>,
     ) {
+        // The program's end after a limit says the cause again, but not until when.
+        let known = self.record.hold.as_ref().filter(|hold| hold.cause == cause).and_then(|hold| hold.until);
+        let until = until.or(known);
         drafts.push(EventDraft::new(
             EventType::AgentHeld,
             json!({ "cause": cause, "message": message, "until": until }),

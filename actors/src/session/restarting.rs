@@ -23,6 +23,7 @@ enum Next {
 impl Session {
     /// Takes up again what was going on when the daemon or this actor died.
     pub(super) fn recover(&mut self, ctx: &mut Context<Self>) {
+        self.watch_hold(ctx);
         if self.record.external {
             if self.state() == SessionState::Interrupting {
                 self.carry_out_interrupt(ctx);
@@ -181,17 +182,7 @@ impl Session {
         let go_on = was_working && self.record.conversation_begun;
         if go_on && policy == RestartPolicy::Continue {
             self.record.continuing = true;
-            let first = self.inputs.first().map_or(1, |input| input.order);
-            let input = Input {
-                id: InputId::random(),
-                order: first.saturating_sub(1),
-                text: GO_ON.to_owned(),
-                images: Vec::new(),
-                state: InputState::Queued,
-                created_at: Stamp::now(),
-                by: None,
-                synthetic: true,
-            };
+            let input = self.synthetic_input(GO_ON);
             writes.push(Write::Input(Box::new(input.clone())));
             self.inputs.insert(0, input);
         } else if go_on {
@@ -199,6 +190,21 @@ impl Session {
                 EventType::TurnFinished,
                 json!({ "turn": self.record.turn, "ok": false, "reason": "crashed", "interrupted": false }),
             ));
+        }
+    }
+
+    /// Words of ours to the agent, to be said before all that waits.
+    pub(super) fn synthetic_input(&self, text: &str) -> Input {
+        let first = self.inputs.first().map_or(1, |input| input.order);
+        Input {
+            id: InputId::random(),
+            order: first.saturating_sub(1),
+            text: text.to_owned(),
+            images: Vec::new(),
+            state: InputState::Queued,
+            created_at: Stamp::now(),
+            by: None,
+            synthetic: true,
         }
     }
 
@@ -315,6 +321,7 @@ impl Session {
         if let Some(timer) = self.interrupt_timer.take() {
             ctx.cancel_future(timer);
         }
+        self.watch_hold(ctx);
         match next {
             // A clean end with inputs waiting, or one that came while the first input was on its way.
             Next::Rest => self.pump(ctx),
