@@ -75,6 +75,7 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(devices::remove_device)
         .service(devices::login)
         .service(devices::logout)
+        .service(render::render_texts)
         .service(directories::check_directory)
         .service(directories::diff_directory)
         .service(status::bridge_status)
