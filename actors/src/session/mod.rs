@@ -9,6 +9,7 @@
 
 mod agent;
 mod external;
+mod glance;
 mod messages;
 mod naming;
 mod person;
@@ -124,6 +125,8 @@ pub struct Session {
     idle_timer: Option<SpawnHandle>,
     turn_started: Option<std::time::Instant>,
     last_news: std::time::Instant,
+    /// The line that the agent is writing.
+    writing: glance::Writing,
     /// The second of the last recorded `last_activity_at`, to record it at most once a second.
     recorded_activity: i64,
     closing: bool,
@@ -150,6 +153,7 @@ impl Session {
             idle_timer: None,
             turn_started: None,
             last_news: std::time::Instant::now(),
+            writing: glance::Writing::default(),
             recorded_activity,
             closing: false,
         }
@@ -178,6 +182,7 @@ impl Session {
         let now = Stamp::now();
         self.record.session.last_activity_at = now;
         self.recorded_activity = now.unix();
+        glance::refresh(&mut self.record, self.run.is_some(), now);
         writes.push(Write::Session(Box::new(self.record.clone())));
         self.send_batch(drafts, writes, class)
     }
@@ -239,8 +244,8 @@ impl Session {
 
     /// The session with what only the read model knows.
     fn published(&self, mut view: SessionView) -> SessionView {
-        let entry = self.deps.log.read_model.session(&view.id);
-        view.has_pending_permission = entry.is_some_and(|entry| entry.pending > 0);
+        view.pending_approvals = self.deps.log.read_model.session(&view.id).map_or(0, |entry| entry.pending);
+        view.has_pending_permission = view.pending_approvals > 0;
         view
     }
 
