@@ -12,17 +12,19 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::{Value, json};
 use tether_actors::domain::ids::SessionId;
 
-use super::Api;
 use super::error::ApiError;
 use super::fields::Fields;
+use super::{Api, Settings};
 
 /// So long may a body pause; who sends none must not hold a connection for ever.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a route takes, read from the fields of a body or a query.
 pub trait FromFields: Sized + 'static {
-    /// Whether it may be as long as pictures are.
-    const LARGE: bool = false;
+    /// Longest body of it in bytes.
+    fn limit(settings: &Settings) -> usize {
+        settings.body_limit
+    }
 
     /// Takes it out of the fields. Problems stay with the fields, and then this value is not used.
     fn read(fields: &mut Fields) -> Self;
@@ -36,9 +38,7 @@ impl<T: FromFields> FromRequest for Body<T> {
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let limit = req
-            .app_data::<Data<Api>>()
-            .map_or(0, |api| if T::LARGE { api.settings.image_body_limit } else { api.settings.body_limit });
+        let limit = req.app_data::<Data<Api>>().map_or(0, |api| T::limit(&api.settings));
         let declared = header_text(req, header::CONTENT_LENGTH).and_then(|n| n.parse::<u64>().ok());
         let is_json = is_json(header_text(req, header::CONTENT_TYPE));
         let payload = payload.take();

@@ -27,6 +27,7 @@ mod openapi;
 mod pairing;
 mod permission;
 mod queue;
+mod render;
 mod routes;
 mod server;
 mod sessions;
@@ -73,6 +74,8 @@ pub struct Settings {
     pub body_limit: usize,
     /// Longest body in bytes where pictures may be sent.
     pub image_body_limit: usize,
+    /// Longest body in bytes of what is to be rendered.
+    pub render_body_limit: usize,
     /// After so much silence an event stream says that it is still there.
     pub stream_silence: Duration,
     /// Our version.
@@ -95,6 +98,7 @@ impl Default for Settings {
             workers: 2,
             body_limit: 1 << 20,
             image_body_limit: 48 << 20,
+            render_body_limit: 8 << 20,
             stream_silence: Duration::from_secs(15),
             version: env!("CARGO_PKG_VERSION"),
             started_at: Instant::now(),
@@ -116,6 +120,7 @@ pub struct Api {
     shutdown: ShutdownSwitch,
     sockets: Sockets,
     docs: openapi::Docs,
+    renderer: render::Renderer,
     /// How many diffs may be made at once.
     git_runs: tokio::sync::Semaphore,
 }
@@ -132,6 +137,7 @@ impl Api {
             metrics: metrics::Metrics::default(),
             sockets: Sockets::default(),
             docs: openapi::Docs::default(),
+            renderer: render::Renderer::default(),
             git_runs: tokio::sync::Semaphore::new(2),
             log: world.log().clone(),
             world,

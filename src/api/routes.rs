@@ -79,6 +79,7 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(trust::list_trust)
         .service(trust::set_trust)
         .service(trust::forget_trust)
+        .service(render::render_texts)
         .service(directories::check_directory)
         .service(directories::diff_directory)
         .service(status::bridge_status)

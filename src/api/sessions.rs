@@ -261,6 +261,9 @@ pub(super) struct ConfigureSession {
     /// What to do when the agent crashes in mid-turn.
     #[schema(inline, required = false)]
     restart_policy: Option<RestartPolicy>,
+    /// Whether it is put aside, out of the usual list.
+    #[schema(required = false)]
+    archived: Option<bool>,
 }
 
 impl FromFields for ConfigureSession {
@@ -271,6 +274,7 @@ impl FromFields for ConfigureSession {
             model: given.then(|| non_empty(model)),
             planning: fields.flag("planning"),
             restart_policy: fields.word("restart_policy", &RESTART_POLICIES).and_then(policy),
+            archived: fields.flag("archived"),
         }
     }
 }
@@ -287,8 +291,9 @@ pub(super) async fn configure_session(
     path: SessionPath,
     body: Body<ConfigureSession>,
 ) -> Result<Json<SessionDetails>, ApiError> {
-    let Body(ConfigureSession { model, planning, restart_policy }) = body;
-    Ok(Json(api.world.configure(&path.id()?, Configure { model, planning, restart_policy }).await?))
+    let Body(ConfigureSession { model, planning, restart_policy, archived }) = body;
+    let wanted = Configure { model, planning, restart_policy, archived };
+    Ok(Json(api.world.configure(&path.id()?, wanted).await?))
 }
 
 /// How to sync.

@@ -28,7 +28,9 @@ pub(super) struct StartSession {
 }
 
 impl FromFields for StartSession {
-    const LARGE: bool = true;
+    fn limit(settings: &super::Settings) -> usize {
+        settings.image_body_limit
+    }
 
     fn read(fields: &mut Fields) -> Self {
         Self {
@@ -71,7 +73,9 @@ pub(super) struct SendInput {
 }
 
 impl FromFields for SendInput {
-    const LARGE: bool = true;
+    fn limit(settings: &super::Settings) -> usize {
+        settings.image_body_limit
+    }
 
     fn read(fields: &mut Fields) -> Self {
         Self {

@@ -90,7 +90,7 @@ async fn pushed_states_follow_the_machine_too() {
 }
 
 #[tokio::test]
-async fn the_session_object_has_exactly_the_contracts_keys() {
+async fn the_session_object_has_the_contracts_keys_and_those_that_are_told_beyond_them() {
     let stage = Stage::bare().await;
     let made = stage.api.post("/api/sessions", json!({})).await;
     assert_eq!(made.status, 201);
@@ -123,6 +123,14 @@ async fn the_session_object_has_exactly_the_contracts_keys() {
         "platform_thread_id",
         "clone_url",
         "working_branch",
+        // Beyond the contract.
+        "pending_approvals",
+        "last_line",
+        "running_since",
+        "cost_usd",
+        "hold",
+        "restarting",
+        "archived",
     ];
     wanted.sort_unstable();
     assert_eq!(keys, wanted);

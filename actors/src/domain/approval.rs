@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ids::{ApprovalId, GrantId, RunId, SessionId};
+use super::risk::Risk;
 use super::time::Stamp;
 
 /// What kind of question it is. Questions and plans are never answered by a mode or a grant.
@@ -270,6 +271,9 @@ pub struct Approval {
     pub subagent: Option<String>,
     /// Whether a changed input can be sent back.
     pub can_change_input: bool,
+    /// What is risky about it, judged when it was asked.
+    #[serde(default)]
+    pub risk: Risk,
     /// The life of the agent program that asked; null for an external agent.
     #[schema(value_type = Option<String>)]
     pub run: Option<RunId>,

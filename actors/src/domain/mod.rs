@@ -10,6 +10,7 @@ pub mod event;
 pub mod gate_policy;
 pub mod ids;
 pub mod restart;
+pub mod risk;
 pub mod session;
 pub mod state;
 pub mod time;

@@ -67,6 +67,41 @@ pub struct Session {
     pub clone_url: Option<String>,
     /// The branch made for it.
     pub working_branch: Option<String>,
+    /// How many of its approvals are open.
+    #[serde(default)]
+    pub pending_approvals: usize,
+    /// One line of what went on last: the tool that was called, or the last line that the agent wrote; at most
+    /// 200 characters.
+    #[serde(default)]
+    pub last_line: Option<String>,
+    /// Since when its agent has been at work without a rest; null while it is not.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub running_since: Option<Stamp>,
+    /// US dollars that its turns cost, where the agent tells.
+    #[serde(default)]
+    pub cost_usd: f64,
+    /// Set while its agent is not started by itself.
+    #[serde(default)]
+    pub hold: Option<Hold>,
+    /// Set while it waits to be started again after a crash.
+    #[serde(default)]
+    pub restarting: Option<Restarting>,
+    /// Whether a person put it aside. What they say to it, or its end in an error, brings it back.
+    #[serde(default)]
+    pub archived: bool,
+}
+
+/// An agent that crashed will be started again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Restarting {
+    /// Which try, from 1.
+    pub attempt: usize,
+    /// Of how many.
+    pub limit: usize,
+    /// When.
+    #[schema(value_type = String)]
+    pub at: Stamp,
 }
 
 /// What the store keeps of a session beside its events.

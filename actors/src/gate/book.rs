@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::answers::{check, common_directory, name_of, same_or_refused, with_answers_in_place, yes};
 use super::facts::{ids_of, request_data, resolved_data};
 use super::messages::{ApprovalRef, GateError};
+use super::risk;
 use crate::domain::approval::*;
 use crate::domain::event::{EventDraft, EventType};
 use crate::domain::gate_policy::standing_yes;
@@ -109,6 +110,7 @@ impl Book {
             tool_use_id: ask.tool_use_id.clone(),
             subagent: ask.subagent.clone(),
             can_change_input: ask.can_change_input,
+            risk: risk::judge(&ask, &paths, &self.directory),
             run: from.run,
             turn: from.turn,
             state: ApprovalState::Open,

@@ -12,6 +12,8 @@ mod book;
 mod facts;
 mod messages;
 pub mod paths;
+pub mod risk;
+pub mod shell;
 #[cfg(test)]
 mod tests;
 

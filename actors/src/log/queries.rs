@@ -37,6 +37,7 @@ pub(super) fn load(store: &dyn EventStore, read_model: &ReadModel) -> Result<Fou
         let mut record: SessionRecord = parse("session", &key, &value)?;
         // What is stored was true when the record was last written; the open approvals decide.
         record.session.has_pending_permission = false;
+        record.session.pending_approvals = 0;
         let ordinal = match store.get(&keys::session_ordinal(&session))? {
             Some(value) => keys::parse_u64(&value).unwrap_or_default(),
             None => return Err(unreadable("session", &key, "it has no ordinal")),

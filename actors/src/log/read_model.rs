@@ -66,7 +66,7 @@ struct Feed {
 /// A session as published.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionEntry {
-    /// Its record; `has_pending_permission` agrees with `pending`.
+    /// Its record; `pending_approvals` and `has_pending_permission` agree with `pending`.
     pub record: Arc<SessionRecord>,
     /// The number of its last event, 0 if there is none.
     pub last_seq: u64,
@@ -286,8 +286,10 @@ impl ReadModel {
                 _ => {}
             }
         }
-        if entry.record.session.has_pending_permission != (entry.pending > 0) {
-            Arc::make_mut(&mut entry.record).session.has_pending_permission = entry.pending > 0;
+        if entry.record.session.pending_approvals != entry.pending {
+            let session = &mut Arc::make_mut(&mut entry.record).session;
+            session.pending_approvals = entry.pending;
+            session.has_pending_permission = entry.pending > 0;
             shown = true;
         }
         entry.advance(last_seq, frames);

@@ -173,6 +173,13 @@ impl World {
             platform_thread_id: None,
             clone_url: None,
             working_branch: None,
+            pending_approvals: 0,
+            last_line: None,
+            running_since: None,
+            cost_usd: 0.0,
+            hold: None,
+            restarting: None,
+            archived: false,
         };
         let record = SessionRecord {
             session: session.clone(),

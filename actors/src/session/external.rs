@@ -18,6 +18,8 @@ impl Session {
         match event {
             ExternalEvent::Output { text, kind, is_final } => {
                 let is_final = is_final.unwrap_or(kind == "final");
+                self.writing.end();
+                self.show_text(text);
                 let kind = if is_final { "final" } else { "step" };
                 let last = if is_final { json!(true) } else { json!(null) };
                 drafts.push(EventDraft::new(

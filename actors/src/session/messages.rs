@@ -76,7 +76,7 @@ pub struct SetApprovalMode {
     pub by: Actor,
 }
 
-/// Change the model (`None` = the agent's default), planning or the restart policy; absent fields stay.
+/// Change the model (`None` = the agent's default), planning, the restart policy or whether it is archived; absent fields stay.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<SessionDetails, SessionError>")]
 pub struct Configure {
@@ -86,6 +86,8 @@ pub struct Configure {
     pub planning: Option<bool>,
     /// What to do after a crash.
     pub restart_policy: Option<RestartPolicy>,
+    /// Whether it is put aside.
+    pub archived: Option<bool>,
 }
 
 /// An event from an external agent (`contract`: external agent flow).
@@ -168,6 +170,8 @@ pub struct SessionDetails {
     pub agent: Option<RunningAgent>,
     /// Inputs that wait.
     pub queued_inputs: usize,
+    /// Whether it is put aside.
+    pub archived: bool,
 }
 
 /// A running agent program.

@@ -9,6 +9,7 @@
 
 mod agent;
 mod external;
+mod glance;
 mod limit;
 mod messages;
 mod naming;
@@ -112,6 +113,8 @@ pub struct Session {
     hold_timer: Option<SpawnHandle>,
     turn_started: Option<std::time::Instant>,
     last_news: std::time::Instant,
+    /// The line that the agent is writing.
+    writing: glance::Writing,
     /// The second of the last recorded `last_activity_at`, to record it at most once a second.
     recorded_activity: i64,
     closing: bool,
@@ -141,6 +144,7 @@ impl Session {
             hold_timer: None,
             turn_started: None,
             last_news: std::time::Instant::now(),
+            writing: glance::Writing::default(),
             recorded_activity,
             closing: false,
             renew_program: false,
@@ -170,6 +174,7 @@ impl Session {
         let now = Stamp::now();
         self.record.session.last_activity_at = now;
         self.recorded_activity = now.unix();
+        glance::refresh(&mut self.record, self.run.is_some(), now);
         writes.push(Write::Session(Box::new(self.record.clone())));
         self.send_batch(drafts, writes, class)
     }
@@ -231,8 +236,8 @@ impl Session {
 
     /// The session with what only the read model knows.
     fn published(&self, mut view: SessionView) -> SessionView {
-        let entry = self.deps.log.read_model.session(&view.id);
-        view.has_pending_permission = entry.is_some_and(|entry| entry.pending > 0);
+        view.pending_approvals = self.deps.log.read_model.session(&view.id).map_or(0, |entry| entry.pending);
+        view.has_pending_permission = view.pending_approvals > 0;
         view
     }
 

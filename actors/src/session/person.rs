@@ -64,6 +64,7 @@ impl Session {
         };
         writes.push(Write::Input(Box::new(input.clone())));
         self.inputs.push(input);
+        self.record.session.archived = false;
     }
 
     pub(super) fn next_order(&self) -> u64 {
@@ -115,6 +116,7 @@ impl Session {
             if let Some(timer) = self.restart_timer.take() {
                 ctx.cancel_future(timer);
             }
+            self.record.session.restarting = None;
             let first = self.inputs.iter().position(|input| input.state == InputState::Queued);
             if let Some(input) = first.map(|index| self.inputs.remove(index)) {
                 writes.push(Write::InputEnd(input.id.clone()));
@@ -341,6 +343,7 @@ impl Handler<Configure> for Session {
         if let Some(policy) = msg.restart_policy {
             self.record.restart_policy = policy;
         }
+        self.record.session.archived = msg.archived.unwrap_or(self.record.session.archived);
         let answer = self.answer(Vec::new(), Vec::new(), Class::Essential, move |session, ctx| {
             if let Some(model) = model {
                 session.tell(AgentCommand::SetModel(model), false, ctx, |_, _| {});
@@ -399,6 +402,7 @@ impl Session {
             recent_crashes: self.record.crashes.len(),
             agent,
             queued_inputs: self.queued().count(),
+            archived: self.record.session.archived,
         }
     }
 }

@@ -130,6 +130,9 @@ impl Session {
             }
             AgentEvent::TurnStarted => self.on_turn_started(out),
             AgentEvent::Text { text, parent } => {
+                if parent.is_none() {
+                    self.show_text(&text);
+                }
                 let mut data = json!({ "stream": "combined", "text": text, "kind": "step", "final": null });
                 add_parent(&mut data, parent);
                 out.event(EventType::Output, data);
@@ -140,6 +143,10 @@ impl Session {
                 out.event(EventType::Thinking, data);
             }
             AgentEvent::ToolCall { id, name, input, parent } => {
+                if parent.is_none() {
+                    self.writing.end();
+                    self.record.session.last_line = Some(glance::of_tool(&name, &input));
+                }
                 let mut data = json!({ "tool_use_id": id, "tool_name": name, "input": input });
                 add_parent(&mut data, parent);
                 out.event(EventType::ToolCall, data);
@@ -184,6 +191,13 @@ impl Session {
             AgentEvent::Unparsed { message, line } => {
                 out.event(EventType::AgentUnparsed, json!({ "message": message, "line": line }));
             }
+        }
+    }
+
+    /// What the agent says is what a list of sessions shows of it.
+    pub(super) fn show_text(&mut self, text: &str) {
+        if let Some(line) = self.writing.push(text) {
+            self.record.session.last_line = Some(line);
         }
     }
 
@@ -282,7 +296,10 @@ impl Session {
         if let Some(duration) = end.duration_ms {
             metadata(out, "duration_ms", json!(duration));
         }
+        self.writing.end();
         if let Some(text) = end.text.as_ref().filter(|text| end.ok && !text.is_empty()) {
+            self.show_text(text);
+            self.writing.end();
             out.event(
                 EventType::OutputFinal,
                 json!({ "stream": "combined", "text": text, "kind": "final", "final": true, "attachments": [] }),

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::agent::AgentEnded;
 use crate::domain::restart::{EndCause, ProgramEnd, RestartVerdict, classify};
+use crate::domain::session::Restarting;
 use crate::gate::{Consider, GateItem};
 
 /// What an agent is told that was cut off in the middle of its work.
@@ -161,6 +162,11 @@ impl Session {
                     json!({ "attempt": attempt, "delay_ms": delay_ms, "cause": cause, "message": words }),
                 ));
                 self.plan_return(policy, drafts, writes);
+                self.record.session.restarting = Some(Restarting {
+                    attempt,
+                    limit: self.deps.settings.budget.restarts,
+                    at: Stamp::now().plus_seconds(i64::try_from(delay_ms.div_ceil(1000)).unwrap_or(0)),
+                });
                 Next::Restart { attempt, delay: Duration::from_millis(delay_ms) }
             }
         }
