@@ -107,6 +107,7 @@ export function deed(approval) {
   const input = approval.tool_input ?? {};
   if (approval.kind === 'plan') return 'Start work on this plan';
   if (approval.kind === 'question') return approval.questions?.[0]?.question ?? 'Answer a question';
+  if (approval.kind === 'trust') return 'Trust this directory';
   if (approval.kind === 'unknown') return approval.title || 'Something that was not understood';
   if (isCommand(approval)) return 'Run a command';
   const paths = approval.paths?.length ?? 0;
@@ -127,6 +128,7 @@ const filesIn = (diff) => (diff ? diff.split('\n').filter((line) => line.startsW
 /// The shell command that is asked about, if it is one.
 export function commandOf(approval) {
   const input = approval.tool_input;
+  if (typeof approval.risk?.command === 'string') return approval.risk.command;
   if (approval.kind !== 'tool' || !input || typeof input !== 'object') return null;
   if (typeof input.command === 'string') return input.command;
   if (typeof input.cmd === 'string') return input.cmd;

@@ -19,7 +19,7 @@ import { command } from './command.js';
 /// No reply for so long is said.
 const LATE = 2000;
 
-const WORDS = { question: ['Skip', 'Send answer'], plan: ['Keep planning', 'Start work'] };
+const WORDS = { question: ['Skip', 'Send answer'], plan: ['Keep planning', 'Start work'], trust: ['Not here', 'Trust'] };
 
 class Card extends Part {
   /// The approvals on it (all alike if several), `inline`: in its own session, so who and where need not be said.

@@ -8,10 +8,10 @@ import { command } from './command.js';
 import { diff } from './diff.js';
 import { questions } from './question.js';
 
-/// What the daemon found risky: `{level: 'normal'|'danger', marks, invisible}`.
+/// What the daemon found risky. What it did not judge (an approval of an older daemon) is held like what is dangerous.
 export function riskOf(approval) {
   const risk = approval.risk ?? {};
-  return { danger: risk.level === 'danger', marks: Array.isArray(risk.marks) ? risk.marks : [], invisible: risk.invisible ?? [] };
+  return { danger: approval.risk ? risk.level !== 'normal' : commandOf(approval) !== null, marks: risk.marks ?? [], reasons: risk.reasons ?? [], invisible: risk.invisible ?? [] };
 }
 
 /// The nodes. `choices` takes what is chosen of a question.
@@ -23,13 +23,13 @@ export function content(approval, choices, shape) {
   if (said && approval.kind !== 'question') nodes.push(el('p', { class: 'said' }, visible(String(said))));
   if (approval.subagent) nodes.push(el('p', { class: 'meta', text: 'A sub-agent asks' }));
   if (approval.kind === 'question') return [...nodes, ...questions(approval, choices, shape)];
+  if (approval.kind === 'trust') return [...nodes, ...trust(approval, input, shape)];
   const chip = approval.kind === 'unknown' ? el('span', { class: 'chip ask', text: 'Not understood: shown raw' })
     : risk.danger ? el('span', { class: 'chip bad' }, icon('warn'), 'Dangerous') : null;
   nodes.push(el('h2', {}, shape, el('span', {}, visible(deed(approval))), chip));
   nodes.push(...what(approval, input, risk));
-  const reasons = [...new Set(risk.marks.map((mark) => mark.reason).filter(Boolean))];
-  if (reasons.length > 0) nodes.push(el('p', { class: 'why' }, glyph('failed'), el('span', { text: sentence(reasons) })));
-  else if (risk.danger && risk.invisible.length > 0) nodes.push(el('p', { class: 'why' }, glyph('failed'), el('span', { text: 'It holds characters that cannot be seen or turn the text around.' })));
+  const reasons = risk.reasons.length > 0 ? risk.reasons : [...new Set(risk.marks.map((mark) => mark.reason).filter(Boolean))];
+  if (reasons.length > 0) nodes.push(el('p', { class: 'why' }, glyph('failed'), el('span', {}, visible(sentence(reasons)))));
   return nodes;
 }
 
@@ -48,6 +48,15 @@ function what(approval, input, risk) {
     return [diff(approval.diff), ...(whole ? [] : fields(input, []))];
   }
   return fields(input, []);
+}
+
+/// What a directory brings along for agents, which would count.
+function trust(approval, input, shape) {
+  return [
+    el('h2', {}, shape, el('span', { text: deed(approval) })),
+    el('p', { class: 'trust' }, visible(approval.title)),
+    ...fields(input, []),
+  ];
 }
 
 const well = (text) => el('div', { class: 'well', tabindex: 0, role: 'group', 'aria-label': 'Input' }, visible(text));

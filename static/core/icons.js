@@ -42,24 +42,24 @@ const ICONS = {
 
 export function icon(name) {
   const node = svg('svg', { viewBox: '0 0 20 20', class: 'i', 'aria-hidden': 'true' });
-  for (const d of ICONS[name] ?? []) node.append(svg('path', { d }));
+  for (const d of ICONS[name] ?? []) node.append(svg('path', name === 'more' ? { d, class: 'dots' } : { d }));
   return node;
 }
 
 // One shape a state, so that colour is never the only difference.
 const RING = 'M7 2a5 5 0 1 0 0 10A5 5 0 0 0 7 2z';
 const GLYPHS = {
-  new: [[RING, 'line dashed']],
-  work: [['M7 2a5 5 0 1 0 5 5', 'line spin']],
-  ready: [[RING, 'line'], ['M7 5.6a1.4 1.4 0 1 0 0 2.8 1.4 1.4 0 0 0 0-2.8z', 'solid']],
+  new: [[RING, 'drawn dashed']],
+  work: [['M7 2a5 5 0 1 0 5 5', 'drawn spin']],
+  ready: [[RING, 'drawn'], ['M7 5.6a1.4 1.4 0 1 0 0 2.8 1.4 1.4 0 0 0 0-2.8z', 'solid']],
   ask: [['M7 .8 13.2 7 7 13.2.8 7z', 'solid'], ['M7 4v3.4M7 9.6v.1', 'hole']],
-  stopping: [['M3.5 2h7A1.5 1.5 0 0 1 12 3.5v7a1.5 1.5 0 0 1-1.5 1.5h-7A1.5 1.5 0 0 1 2 10.5v-7A1.5 1.5 0 0 1 3.5 2z', 'line'], ['M5 5h4v4H5z', 'solid']],
+  stopping: [['M3.5 2h7A1.5 1.5 0 0 1 12 3.5v7a1.5 1.5 0 0 1-1.5 1.5h-7A1.5 1.5 0 0 1 2 10.5v-7A1.5 1.5 0 0 1 3.5 2z', 'drawn'], ['M5 5h4v4H5z', 'solid']],
   failed: [['M7 1a6 6 0 1 0 0 12A6 6 0 0 0 7 1z', 'solid'], ['m5 5 4 4M9 5 5 9', 'hole']],
   held: [['M2 2h10v10H2z', 'solid'], ['M5.4 4.6v4.8M8.6 4.6v4.8', 'hole']],
-  again: [['M11.8 7a4.8 4.8 0 1 1-1.5-3.5', 'line'], ['M11.9 1.2v3.2H8.7z', 'solid']],
-  good: [['m2 7.5 3.4 3.4L12 3.5', 'line']],
-  no: [[RING, 'line'], ['m3.5 10.5 7-7', 'line']],
-  todo: [[RING, 'line']],
+  again: [['M11.8 7a4.8 4.8 0 1 1-1.5-3.5', 'drawn'], ['M11.9 1.2v3.2H8.7z', 'solid']],
+  good: [['m2 7.5 3.4 3.4L12 3.5', 'drawn']],
+  no: [[RING, 'drawn'], ['m3.5 10.5 7-7', 'drawn']],
+  todo: [[RING, 'drawn']],
 };
 
 export function glyph(name) {

@@ -86,8 +86,8 @@ export const recentDirectories = () => perhaps(call('GET', '/api/directories/rec
 
 export const agents = () => perhaps(call('GET', '/api/agents'));
 export const bridges = () => call('GET', '/api/bridges');
-export const trusted = () => perhaps(call('GET', '/api/directories/trusted'));
-export const distrust = (path) => call('DELETE', `/api/directories/trusted?${query({ path })}`);
+export const trusted = () => perhaps(call('GET', '/api/trusted-directories'));
+export const distrust = (path) => call('DELETE', `/api/trusted-directories?${query({ path })}`);
 export const status = () => perhaps(call('GET', '/api/status'));
 export const health = () => call('GET', '/api/health');
 export const logTail = (lines) => perhaps(call('GET', `/api/settings/log-tail?${query({ lines })}`));

@@ -143,14 +143,17 @@ class NewSession extends Part {
 
   async #agents(node, models) {
     const answer = await agents().catch(() => null);
-    const list = (Array.isArray(answer) ? answer : answer?.agents ?? [{ id: 'claude', name: 'Claude', ready: true }]).map((agent) => ({
-      id: agent.id ?? agent.adapter ?? agent.name, name: agent.title ?? agent.label ?? agent.name ?? agent.id, ready: agent.ready ?? agent.installed ?? true,
-      about: agent.problem ?? agent.message ?? agent.reason ?? agent.hint ?? (agent.version ? `Version ${agent.version}` : ''), models: agent.models ?? [],
+    // What is ready comes first; the default before the others.
+    const rank = (agent) => (agent.ready ? 0 : 2) + (agent.default ? 0 : 1);
+    const list = (Array.isArray(answer) ? answer : [{ adapter: 'claude', title: 'Claude', ready: true, default: true }]).sort((a, b) => rank(a) - rank(b)).map((agent) => ({
+      id: agent.adapter, name: agent.title, ready: agent.ready, model: agent.model,
+      about: agent.problem ?? agent.notice ?? (agent.version ? `Version ${agent.version}` : ''), models: agent.models ?? [],
     }));
     effect(() => {
       const chosen = list.find((agent) => agent.id === this.agent.value) ?? list.find((agent) => agent.ready) ?? list[0];
       this.chosenAgent = chosen ?? null;
       node.replaceChildren(...list.map((agent) => el('button', { type: 'button', class: 'option', role: 'radio', 'aria-checked': String(agent === chosen), on: { click: () => { this.agent.value = agent.id; } } }, el('span', { class: 'ring' }), el('span', {}, agent.name, agent.about ? el('small', { text: agent.about }) : null), agent.ready ? null : state('failed', 'Not ready'))));
+      this.model.placeholder = chosen?.model ?? 'The agent’s default';
       models.replaceChildren(...(chosen?.models ?? []).map((model) => el('option', { value: model.id ?? model.name ?? model })));
     });
   }

@@ -6,7 +6,7 @@ import { Part, part } from '../core/part.js';
 import { computed, effect, signal } from '../core/reactive.js';
 import { askText, line, sheet } from '../core/sheet.js';
 import { now, store, wire } from '../context.js';
-import { agents, configure, details, grants, revokeGrant } from '../data/api.js';
+import { configure, details, grants, revokeGrant } from '../data/api.js';
 import { archive, chooseMode, failed, remove, rename, restart } from '../sessions/actions.js';
 import { age, agentOf, clock, grantWords, modeWord, moment, money, nameOf, number, place, stateOf, who } from '../words.js';
 
@@ -94,18 +94,7 @@ class DetailsTab extends Part {
   }
 
   async #model(told) {
-    const known = (await agents().catch(() => null)) ?? [];
-    const list = Array.isArray(known) ? known : known.agents ?? [];
-    const session = store.sessions.peek().get(this.session);
-    const mine = list.find((agent) => (session?.adapter ?? 'claude').startsWith(agent.id ?? agent.name ?? ' '));
-    const models = mine?.models ?? [];
-    if (models.length === 0) {
-      const name = await askText('Model', { label: 'Model', value: told?.model ?? '', go: 'Set' });
-      if (name !== null) this.#set({ model: name || null });
-      return;
-    }
-    const pick = (model) => () => { dialog.close(); this.#set({ model }); };
-    const dialog = sheet('Model', [line('The agent’s default', null, pick(null)), ...models.map((model) => line(model.name ?? model.id ?? model, model.id && model.name ? model.id : null, pick(model.id ?? model))), line('Another one…', null, async () => {
+    const dialog = sheet('Model', [line('The agent’s default', null, () => { dialog.close(); this.#set({ model: null }); }), line('Another one…', told?.model, async () => {
       dialog.close();
       const name = await askText('Model', { label: 'Model', value: told?.model ?? '', go: 'Set' });
       if (name !== null) this.#set({ model: name });

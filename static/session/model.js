@@ -148,8 +148,6 @@ export class Model {
         this.#silent.v += 1;
       } else {
         this.#silent = this.#row('tools', { tools: [tool], nested: Boolean(data.parent_tool_use_id) });
-        const row = this.#silent;
-        this.#silent = row;
       }
       if (data.tool_use_id) this.#tools.set(data.tool_use_id, { tool, row: this.#silent });
       return;
@@ -179,14 +177,33 @@ export class Model {
   }
 
   on_permission_request(data) {
+    // The call that it is about stands there already: one row says both.
+    const known = this.#tools.get(data.tool_use_id);
+    if (known && data.approval_id) {
+      known.tool.ask = { approval: data.approval_id, state: 'open', words: 'Needs answer' };
+      known.row.v += 1;
+      this.running = null;
+      this.#asks.set(data.approval_id, { tool: known.tool, row: known.row });
+      return;
+    }
     const row = this.#row('asked', { approval: data.approval_id ?? null, title: data.title ?? data.tool_name ?? 'Asks', about: object(data.tool_input), command: data.tool_input?.command ?? null, state: 'open', words: 'Needs answer', said: [] });
     if (data.approval_id) this.#asks.set(data.approval_id, row);
   }
 
-  on_permission_resolved(data) {
+  on_permission_resolved(data, event) {
     const by = data.by ? ` by ${who(data.by)}` : '';
     const words = data.resolved_by === 'cancelled' ? 'Withdrawn' : data.allowed ? `Allowed${by}` : `Denied${by}`;
     let row = this.#asks.get(data.approval_id);
+    if (row?.tool) {
+      const { tool } = row;
+      tool.ask = data.resolved_by === 'cancelled' || data.allowed ? null : { approval: null, state: 'no', words };
+      if (data.allowed) tool.allowedBy = words;
+      if (data.message) tool.said = data.message;
+      tool.since = Date.parse(event.ts);
+      if (data.allowed) this.running = { name: tool.name, object: tool.about, since: tool.since };
+      row.row.v += 1;
+      return;
+    }
     if (!row) {
       if (data.resolved_by === 'cancelled') return;
       row = this.#row('asked', { approval: data.approval_id ?? null, title: data.title ?? data.tool_name ?? 'A question', about: object(data.tool_input), command: null, state: 'open', words: '', said: [] });
@@ -203,6 +220,11 @@ export class Model {
     const row = this.#asks.get(data.approval_id);
     if (!row) return;
     this.#asks.delete(data.approval_id);
+    if (row.tool) {
+      if (data.outcome === 'unknown') row.tool.ask = { approval: null, state: 'todo', words: 'Not known: the agent ended' };
+      row.row.v += 1;
+      return;
+    }
     if (data.outcome === 'unknown') row.said.push('The agent ended before it told what came of it.');
     row.v += 1;
   }

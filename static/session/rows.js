@@ -5,7 +5,7 @@ import { copier, el, visible } from '../core/dom.js';
 import { glyph, icon, state } from '../core/icons.js';
 import { diff } from '../approval/diff.js';
 import { rendered } from '../data/rendered.js';
-import { clock, duration, number, object, plural, size } from '../words.js';
+import { clock, duration, object, plural, size } from '../words.js';
 import { silentWords } from './model.js';
 import { showText } from './text.js';
 
@@ -28,7 +28,7 @@ export const draw = {
     if (html) {
       node.classList.add('prose');
       node.append(html);
-      for (const block of node.querySelectorAll('pre')) dress(block);
+      for (const block of node.querySelectorAll('figure.code')) dress(block);
     } else {
       node.classList.add('raw');
       node.append(row.text.length > PLAIN && row.done ? el('span', {}, row.text.slice(0, PLAIN), el('button', { class: 'all', text: 'Show all', on: { click: () => showText('Text', row.text) } })) : row.text);
@@ -46,7 +46,7 @@ export const draw = {
     const ended = row.tools.every((tool) => tool.result);
     const ms = row.tools.reduce((sum, tool) => sum + (tool.ms ?? 0), 0);
     if (row.tools.length === 1) return draw.tool({ ...row, tool: row.tools[0], get open() { return row.open; }, set open(value) { row.open = value; } }, context);
-    const node = fold('tool run', row, 'open', context, [chevron(), el('span', { text: silentWords(row.tools) }), ending(failed, ended, ms)], () => el('div', { class: 'run-of' }, row.tools.map((tool) => draw.tool({ tool, get open() { return tool.open; }, set open(value) { tool.open = value; } }, context))));
+    const node = fold('tool run', row, 'open', context, [chevron(), el('span', { text: silentWords(row.tools) }), row.tools.some((tool) => tool.ask?.state === 'open') ? el('span', { class: 'end' }, state('ask', 'Needs answer')) : ending(failed, ended, ms)], () => el('div', { class: 'run-of' }, row.tools.map((tool) => draw.tool({ tool, get open() { return tool.open; }, set open(value) { tool.open = value; } }, context))));
     return node;
   },
 
@@ -58,7 +58,12 @@ export const draw = {
     const open = row.open ?? (tool.result?.isError ? true : undefined);
     const summary = [icon(shell !== null ? 'term' : file ? 'file' : 'task'), shell !== null || file ? null : el('span', { class: 'kind' }, visible(tool.name)), el('code', {}, visible(tool.about || (shell !== null || file ? tool.name : ''))), change ? el('span', { class: 'n' }, el('span', { class: 'plus', text: `+${change.added}` }), el('span', { class: 'minus', text: `−${change.removed}` })) : null, ending(tool.result?.isError, Boolean(tool.result), tool.ms, tool)];
     const holder = { get open() { return open; }, set open(value) { row.open = value; } };
-    return fold('tool', holder, 'open', context, summary, () => inside(tool, shell, change));
+    if (tool.ask) {
+      // What waits, or was refused, says so; the card itself stands below or beside.
+      summary.pop();
+      summary.push(el('span', { class: 'end' }, tool.ask.state === 'open' ? el('button', { class: 'to-card', on: { click: (event) => { event.preventDefault(); context.show(tool.ask.approval); } } }, state('ask', tool.ask.words)) : state(tool.ask.state, tool.ask.words)));
+    }
+    return fold('tool', tool.ask ? row : holder, 'open', context, summary, () => inside(tool, shell, change));
   },
 
   asked(row, context) {
@@ -131,6 +136,7 @@ function inside(tool, shell, change) {
   if (shell !== null) nodes.push(el('div', { class: 'out' }, visible(`$ ${shell}`)));
   else if (change) nodes.push(diff(change.text, { folded: false }));
   else if (tool.input && object(tool.input)) nodes.push(el('div', { class: 'out' }, visible(cut(JSON.stringify(tool.input, null, 2)))));
+  if (tool.allowedBy || tool.said) nodes.push(el('p', { class: 'reason-said' }, visible([tool.allowedBy, tool.said].filter(Boolean).join(': '))));
   if (tool.result) nodes.push(output(tool.result));
   return nodes;
 }
@@ -146,14 +152,11 @@ function output({ text, truncated }) {
   return wrap;
 }
 
-/// A block of code gets a head with its language and a button that copies.
-function dress(block) {
-  const language = /language-([\w+#-]+)/.exec(block.querySelector('code')?.className ?? '')?.[1] ?? block.getAttribute('lang') ?? '';
-  const head = el('div', { class: 'code-head' }, el('span', { text: language }), copier(() => block.textContent));
-  const box = el('div', { class: 'code-box' });
-  block.replaceWith(box);
-  block.tabIndex = 0;
-  box.append(head, block);
+/// A block of code gets a button that copies.
+function dress(figure) {
+  const body = figure.querySelector('.code-body');
+  const head = figure.querySelector('.code-head');
+  if (!body || !head) return;
+  body.tabIndex = 0;
+  head.append(copier(() => body.textContent));
 }
-
-export { number };

@@ -53,7 +53,8 @@ class Transcript extends Part {
         const growing = row.kind === 'say' && grow(node, row);
         node.shownVersion = row.v;
         if (growing) return;
-        node.className = `entry ${row.kind}${row.nested ? ' nested' : ''}`;
+        node.className = row.nested ? 'entry nested' : 'entry';
+        node.dataset.kind = row.kind;
         node.replaceChildren(draw[row.kind](row, context));
         node.shownLength = row.text?.length ?? 0;
       },
@@ -90,7 +91,7 @@ class Transcript extends Part {
       tick.value;
       const { running, working } = feed.model.value;
       const at = store.session(session).value;
-      const busy = at?.state === 'RUNNING' && working && feed.state.value === 'live';
+      const busy = at?.state === 'RUNNING' && !store.openBySession.value.has(session) && working && feed.state.value === 'live';
       live.hidden = !busy;
       if (!busy) return;
       const seconds = running ? Math.max(0, Math.round((Date.now() - running.since) / 1000)) : 0;

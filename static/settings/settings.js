@@ -14,7 +14,7 @@ import { failed } from '../sessions/actions.js';
 import { banner } from '../shell/banner.js';
 import { install, installable } from '../shell/install.js';
 import { grantRow } from '../session/details-tab.js';
-import { age, agentName, place } from '../words.js';
+import { age, agentName, place, who } from '../words.js';
 import { deviceList } from './devices.js';
 
 const PLATFORMS = { telegram: 'Telegram', slack: 'Slack', discord: 'Discord', web_push: 'Web Push' };
@@ -74,13 +74,13 @@ class Settings extends Part {
     node.append(list);
     node.hidden = true;
     const read = async () => {
-      const answer = await trusted().catch(() => null);
-      const paths = (Array.isArray(answer) ? answer : answer?.directories ?? null)?.map((entry) => (typeof entry === 'string' ? { path: entry } : entry));
-      node.hidden = !paths;
-      if (!paths) return;
-      list.replaceChildren(...(paths.length === 0 ? [el('p', { class: 'meta', text: 'None: what a project brings along for an agent does not count.' })] : paths.map((entry) => el('div', { class: 'grant' }, icon('folder'), el('div', {}, el('b', { text: place(entry.path, 60) })), el('button', { class: 'btn small', text: 'Take back', on: { async click() {
-        try { await distrust(entry.path); read(); } catch (error) { failed('Not taken back', error); }
-      } } })))));
+      const said = await trusted().catch(() => null);
+      node.hidden = !said;
+      if (!said) return;
+      const row = (entry) => el('div', { class: 'grant' }, icon('folder'), el('div', {}, el('b', { text: place(entry.path, 60) }), el('small', { text: `${entry.trusted ? 'Trusted' : 'Not trusted'}, said by ${who(entry.decided_by)}` })), el('button', { class: 'btn small', text: 'Ask again', 'aria-label': `Ask again about ${entry.path}`, on: { async click() {
+        try { await distrust(entry.path); read(); } catch (error) { failed('Not forgotten', error); }
+      } } }));
+      list.replaceChildren(...(said.length === 0 ? [el('p', { class: 'meta', text: 'None: what a project brings along for agents does not count until you say so.' })] : said.map(row)));
     };
     effect(() => { if (wire.online.value) read(); });
     return node;
@@ -109,12 +109,12 @@ class Settings extends Part {
     effect(() => {
       if (!wire.online.value) return;
       agents().catch(() => null).then((answer) => {
-        const all = Array.isArray(answer) ? answer : answer?.agents ?? null;
+        const all = Array.isArray(answer) ? answer : null;
         node.hidden = !all;
         if (all) list.replaceChildren(...all.map((agent) => {
-          const ready = agent.ready ?? agent.installed ?? true;
-          const about = agent.problem ?? agent.message ?? agent.reason ?? agent.hint;
-          return el('div', { class: 'fact' }, el('dt', { text: agent.title ?? agent.label ?? agentName(agent.name ?? agent.id) }), el('dd', {}, state(ready ? 'good' : 'failed', ready ? `Ready${agent.version ? `, ${agent.version}` : ''}` : 'Not ready'), about ? el('small', { text: about }) : null));
+          const { ready } = agent;
+          const about = agent.problem ?? agent.notice;
+          return el('div', { class: 'fact' }, el('dt', { text: agent.title ?? agentName(agent.adapter) }), el('dd', {}, state(ready ? 'good' : 'failed', ready ? `Ready${agent.version ? `, ${agent.version}` : ''}` : 'Not ready'), about ? el('small', { text: about }) : null));
         }));
       });
     });
