@@ -1,118 +1,137 @@
-// The page: which screen is shown, and what all screens share.
+// The page: which screen stands where.
 
-import { el, icon } from './dom.js';
-import { Login, NewSession, browserName } from './forms.js';
-import { Home } from './home.js';
-import { SessionView } from './session.js';
-import { Store } from './store.js';
-import { Wire } from './wire.js';
-import { clock } from './words.js';
-
-/// A gap shorter than this is not worth a word.
-const SHORT_GAP = 3000;
+import { door } from './login/login.js';
+import { el, setText } from './core/dom.js';
+import { icon } from './core/icons.js';
+import { computed, effect, untracked } from './core/reactive.js';
+import { forgetAll } from './core/keep.js';
+import { approval } from './data/api.js';
+import { settings } from './data/settings.js';
+import { watch as notify } from './data/notify.js';
+import { go, middle, outbox, path, selected, store, wide, wire } from './context.js';
+import { elsewhere } from './elsewhere/elsewhere.js';
+import { found, look } from './elsewhere/found.js';
+import { inbox, keepSelected } from './inbox/inbox.js';
+import { newSession } from './new/new.js';
+import { sessionScreen } from './session/session.js';
+import { sessions } from './sessions/sessions.js';
+import { settingsScreen } from './settings/settings.js';
+import { listen } from './shell/keys.js';
+import { register } from './shell/install.js';
+import { watchLine } from './shell/banner.js';
+import { plural } from './words.js';
 
 const root = document.getElementById('app');
 
-class App {
-  wire = new Wire();
-  store = new Store(this.wire);
-
-  #home = null;
-  #side = null;
-  #shown = null;
-  #banners = new Set();
-  #bannerTimer = null;
-
-  start() {
-    this.#home = new Home(this);
-    this.store.addEventListener('change', () => this.#update());
-    this.wire.addEventListener('status', () => this.#connection());
-    this.wire.addEventListener('signed-out', () => showLogin(null));
-    addEventListener('popstate', () => this.#route());
-    setInterval(() => {
-      this.#home.tick();
-      this.#side?.tick();
-      this.#drawBanners();
-    }, 10_000);
-    this.#route();
-    this.wire.start();
-    this.#connection();
-  }
-
-  go(path) {
-    if (path !== location.pathname) history.pushState(null, '', path);
-    this.#route();
-  }
-
-  open(session) { this.go(`/s/${session}`); }
-
-  /// A place for what must be known about the connection and the daemon; every screen has one.
-  banner() {
-    const node = el('div', { class: 'banner', role: 'status', hidden: true });
-    this.#banners.add(new WeakRef(node));
-    return node;
-  }
-
-  #route() {
-    const session = /^\/s\/(sess_[0-9a-f]{12})$/.exec(location.pathname)?.[1];
-    const key = session ?? (location.pathname === '/new' ? 'new' : null);
-    if (key !== this.#shown || !this.#home.node.isConnected) {
-      this.#side?.end();
-      this.#side = session ? new SessionView(this, session) : key === 'new' ? new NewSession(this) : null;
-      this.#shown = key;
-      root.replaceChildren(...[this.#home.node, this.#side?.node].filter(Boolean));
-      root.classList.toggle('has-side', this.#side !== null);
-    }
-    this.#home.select(session ?? null);
-    this.#update();
-    this.#drawBanners();
-  }
-
-  #update() {
-    this.#home.update();
-    this.#side?.update();
-    const open = this.store.open().length;
-    document.title = open > 0 ? `(${open}) Tether` : 'Tether';
-    this.#drawBanners();
-  }
-
-  #connection() {
-    this.#home.connection();
-    this.#side?.connection();
-    clearTimeout(this.#bannerTimer);
-    this.#bannerTimer = setTimeout(() => this.#drawBanners(), SHORT_GAP);
-    if (this.wire.online) this.#drawBanners();
-  }
-
-  #drawBanners() {
-    const { wire, store } = this;
-    const offline = !wire.online && Date.now() - wire.since >= SHORT_GAP - 100;
-    const trouble = store.condition.state !== 'healthy' ? store.condition.message : null;
-    for (const reference of this.#banners) {
-      const node = reference.deref();
-      if (!node) {
-        this.#banners.delete(reference);
-        continue;
-      }
-      const text = offline ? `Offline since ${clock(wire.since)}. Answers wait.` : trouble;
-      if (node.dataset.text === (text ?? '')) continue;
-      node.dataset.text = text ?? '';
-      node.hidden = !text;
-      node.replaceChildren(...(text ? [icon('offline'), el('span', { text }), offline ? el('button', { class: 'end', text: 'Retry', on: { click: () => wire.retry() } }) : null].filter(Boolean) : []));
-    }
-  }
+/// What a path shows: `[kind, session?]`.
+function screenOf(text) {
+  const session = /^\/s\/(sess_[0-9a-f]{12})\/?$/.exec(text)?.[1];
+  if (session) return ['session', session];
+  const kind = { '/sessions': 'sessions', '/new': 'new', '/settings': 'settings', '/elsewhere': 'elsewhere' }[text.replace(/(.)\/$/, '$1')];
+  return [kind ?? 'inbox', null];
 }
 
-function showLogin(code) {
-  root.classList.remove('has-side');
-  root.replaceChildren(new Login(code, browserName()).node);
+const MAKE = { inbox, sessions, new: newSession, settings: settingsScreen, elsewhere };
+
+function item(kind, to, sign, word) {
+  const node = el('a', { href: to, on: { click: (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    go(to);
+  } } }, icon(sign), el('span', { text: word }));
+  if (kind === 'inbox') {
+    const count = el('span', { class: 'count', hidden: true, 'aria-hidden': 'true' });
+    node.append(count);
+    effect(() => {
+      const open = store.open.value.length;
+      count.hidden = open === 0;
+      setText(count, String(open));
+      node.setAttribute('aria-label', open > 0 ? `Inbox, ${plural(open, 'open', 'open')}` : 'Inbox');
+    });
+  }
+  if (kind === 'elsewhere') effect(() => { node.hidden = !found.value?.length; });
+  effect(() => {
+    const [shown] = screenOf(path.value);
+    const current = shown === kind || (kind === 'sessions' && (shown === 'session' || (shown === 'elsewhere' && !wide.value)));
+    if (current) node.setAttribute('aria-current', 'page');
+    else node.removeAttribute('aria-current');
+  });
+  return node;
 }
+
+function start() {
+  const items = [['inbox', '/', 'inbox', 'Inbox'], ['sessions', '/sessions', 'list', 'Sessions'], ['new', '/new', 'plus', 'New'], ['elsewhere', '/elsewhere', 'link', 'Elsewhere'], ['settings', '/settings', 'gear', 'Settings']];
+  const rail = el('nav', { class: 'rail', 'aria-label': 'Main' }, items.map((one) => item(...one)));
+  const nav = el('nav', { class: 'nav', 'aria-label': 'Main' }, items.filter(([kind]) => kind !== 'elsewhere').map((one) => item(...one)));
+  const list = el('div', { class: 'slot list-slot' });
+  const main = el('main', { class: 'slot main-slot-app', id: 'main' });
+  root.replaceChildren(rail, list, main, nav);
+
+  let screen = null;
+  let shown = null;
+  const place = computed(() => {
+    const [kind, session] = screenOf(path.value);
+    // With room, the Inbox is the session that asks, and its approval beside it.
+    if (wide.value && kind === 'inbox') {
+      const asks = store.approvals.value.get(selected.value)?.session_id;
+      if (asks && store.sessions.value.has(asks)) return `session ${asks}`;
+    }
+    return `${kind} ${session ?? ''}`;
+  });
+  effect(() => {
+    const [kind, session] = place.value.split(' ');
+    const [isWide, isMiddle] = [wide.value, middle.value];
+    untracked(() => {
+      const key = `${kind} ${session}`;
+      const beside = isMiddle && kind !== 'sessions';
+      // The list stands beside whatever else is shown, once there is room.
+      if (isMiddle) { if (!list.firstElementChild) list.append(sessions()); } else list.replaceChildren();
+      root.classList.toggle('with-list', isMiddle);
+      root.classList.toggle('with-detail', isWide && kind === 'session');
+      root.classList.toggle('in-session', kind === 'session');
+      const want = isMiddle && kind === 'sessions' ? 'blank ' : key;
+      if (want === shown) return;
+      shown = want;
+      screen = want === 'blank ' ? el('div', { class: 'pane blank' }, el('div', { class: 'empty' }, icon('list'), el('h2', { text: 'Choose a session' }), el('p', { text: 'Its transcript is shown here.' }))) : kind === 'session' ? sessionScreen({ session }) : MAKE[kind]();
+      main.replaceChildren(screen);
+      main.classList.toggle('beside', beside);
+    });
+  });
+
+  keepSelected();
+  notify();
+  watchLine();
+  listen(() => screen);
+  store.addEventListener('missed', async ({ detail }) => {
+    const told = await approval(detail.id).catch(() => null);
+    if (told) store.put(told);
+  });
+  wire.addEventListener('back', () => look());
+  wire.addEventListener('signed-out', async () => {
+    wire.stop();
+    await forgetAll();
+    root.className = 'app at-the-door';
+    root.replaceChildren(door({ removed: store.from.peek() !== 'nothing' }));
+  });
+  store.recall();
+  outbox.recall();
+  wire.start();
+}
+
+effect(() => {
+  const theme = settings.theme.value;
+  if (theme === 'system') delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+});
+
+register();
 
 if (location.pathname === '/login') {
   const code = new URLSearchParams(location.hash.slice(1)).get('code');
   // The code is good once, and no business of the history.
   history.replaceState(null, '', '/login');
-  showLogin(code);
+  root.className = 'app at-the-door';
+  root.replaceChildren(door({ code }));
 } else {
-  new App().start();
+  start();
 }

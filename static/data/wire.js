@@ -1,6 +1,7 @@
 // The one WebSocket: subscriptions with cursors, commands with replies, and coming back by itself.
 
 import { isSignedIn } from './api.js';
+import { signal } from '../core/reactive.js';
 
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 15_000;
@@ -8,10 +9,11 @@ const LONGEST_WAIT = 15_000;
 const ASK_EVERY = 20_000;
 const ANSWER_WITHIN = 8_000;
 
-/// Events: `status` (see `online` and `since`), `overview` (detail: a frame), `signed-out`.
+/// Events: `overview` (detail: a frame), `back` (detail: for how many milliseconds it was away), `signed-out`.
 export class Wire extends EventTarget {
-  online = false;
-  /// Since when it is offline; null while online.
+  /// Whether the line is up.
+  online = signal(false);
+  /// Since when it is not; null while it is.
   since = Date.now();
 
   #socket = null;
@@ -25,6 +27,7 @@ export class Wire extends EventTarget {
 
   start() {
     addEventListener('online', () => this.retry());
+    addEventListener('offline', () => this.#ask());
     document.addEventListener('visibilitychange', () => {
       if (document.visibilityState === 'visible') this.#visible();
     });
@@ -34,16 +37,24 @@ export class Wire extends EventTarget {
 
   /// Comes back now rather than after the wait.
   retry() {
-    if (this.online || this.#stopped || this.#socket?.readyState === WebSocket.CONNECTING) return;
+    if (this.online.peek() || this.#stopped || this.#socket?.readyState === WebSocket.CONNECTING) return;
     clearTimeout(this.#timer);
     this.#wait = FIRST_WAIT;
     this.#connect();
   }
 
-  /// Follows a session from its first event. `follower`: `events(list)`, `caughtUp()`, `deleted()`,
-  /// `again()` (all is sent anew). Gives the function that ends it.
-  follow(session, follower) {
-    const followed = { follower, cursor: 0 };
+  /// Ends it for good: this browser may not come in any more.
+  stop() {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#socket?.close();
+  }
+
+  /// Follows a session from behind event `after`. `follower`: `began(last)` with the newest event's number, each
+  /// time that the subscription begins; `events(list)`; `caughtUp()`; `deleted(error?)`; `again()`: what was seen is
+  /// of another life of the daemon, and all is sent anew. Gives the function that ends it.
+  follow(session, after, follower) {
+    const followed = { follower, cursor: after };
     this.#followed.set(session, followed);
     this.#subscribe(session, followed);
     return () => {
@@ -53,37 +64,29 @@ export class Wire extends EventTarget {
     };
   }
 
-  /// Sends a command. `keep`: it may be sent twice, so it waits for the connection and is sent again when
-  /// that was lost. Gives the promise of its result and the function that takes it back while it waits.
-  request(frame, { keep = false } = {}) {
+  /// Sends a command; fails with `OFFLINE` when there is no line, or when it was lost before the reply came.
+  request(frame) {
     const id = `w${this.#next++}`;
-    const pending = { frame: { ...frame, id }, keep };
-    const promise = new Promise((resolve, reject) => Object.assign(pending, { resolve, reject }));
-    if (!this.online && !keep) {
-      pending.reject(new WireError('OFFLINE', 'No connection. Try again when it is back.'));
-    } else {
-      this.#pending.set(id, pending);
-      this.#send(pending.frame);
-    }
-    const takeBack = () => {
-      if (this.online || !this.#pending.delete(id)) return false;
-      pending.reject(new WireError('TAKEN_BACK', 'Taken back.'));
-      return true;
-    };
-    return { promise, takeBack };
+    return new Promise((resolve, reject) => {
+      if (!this.online.peek()) return reject(new WireError('OFFLINE', 'No connection. Try again when it is back.'));
+      this.#pending.set(id, { resolve, reject });
+      return this.#send({ ...frame, id });
+    });
   }
 
   #connect() {
+    if (this.#stopped) return;
     const socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/api/ws`);
     this.#socket = socket;
     let opened = false;
     socket.onopen = () => {
       opened = true;
       this.#wait = FIRST_WAIT;
-      this.#online(true);
+      const gap = this.since ? Date.now() - this.since : 0;
+      this.#turn(true);
       this.#send({ type: 'overview' });
       for (const [session, followed] of this.#followed) this.#subscribe(session, followed);
-      for (const pending of this.#pending.values()) this.#send(pending.frame);
+      this.dispatchEvent(new CustomEvent('back', { detail: gap }));
     };
     socket.onmessage = (message) => {
       this.#alive();
@@ -94,7 +97,7 @@ export class Wire extends EventTarget {
     socket.onclose = async (event) => {
       if (this.#socket !== socket) return;
       this.#socket = null;
-      this.#online(false);
+      this.#turn(false);
       // A browser does not say why a handshake was refused.
       if ((!opened || event.code === 1008) && (await isSignedIn()) === false) {
         this.#stopped = true;
@@ -109,33 +112,29 @@ export class Wire extends EventTarget {
     };
   }
 
-  #online(online) {
-    if (online === this.online) return;
-    this.online = online;
+  #turn(online) {
+    if (online === this.online.peek()) return;
     this.since = online ? null : Date.now();
-    if (!online) {
-      this.#alive();
-      for (const [id, pending] of this.#pending) {
-        if (pending.keep) continue;
-        this.#pending.delete(id);
-        pending.reject(new WireError('OFFLINE', 'The connection was lost before an answer came. Look whether it was done, then try again.'));
-      }
-    }
-    this.dispatchEvent(new Event('status'));
+    this.online.value = online;
+    if (online) return;
+    this.#alive();
+    const lost = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const pending of lost) pending.reject(new WireError('OFFLINE', 'The connection was lost before an answer came. Look whether it was done, then try again.'));
   }
 
   #hear(frame) {
     switch (frame.type) {
       case 'reply': return this.#reply(frame);
       case 'events': return this.#events(frame);
-      case 'caught_up': return this.#followed.get(frame.session_id)?.follower.caughtUp();
+      case 'caught_up': return this.#followed.get(frame.session_id)?.follower.caughtUp?.();
       case 'overview': case 'session': case 'approval': case 'condition':
         return this.dispatchEvent(new CustomEvent('overview', { detail: frame }));
       case 'session_deleted':
-        this.#followed.get(frame.session_id)?.follower.deleted();
+        this.#followed.get(frame.session_id)?.follower.deleted?.();
         this.#followed.delete(frame.session_id);
         return this.dispatchEvent(new CustomEvent('overview', { detail: frame }));
-      default: // A newer daemon says more than this page knows.
+      default: return undefined; // A newer daemon says more than this page knows.
     }
   }
 
@@ -150,27 +149,30 @@ export class Wire extends EventTarget {
   #events(frame) {
     const followed = this.#followed.get(frame.session_id);
     if (!followed) return;
+    // After a lost line some may come twice.
     const news = frame.events.filter((event) => event.seq > followed.cursor);
     if (news.length === 0) return;
     followed.cursor = news[news.length - 1].seq;
     followed.follower.events(news);
   }
 
-  #subscribe(session, followed) {
-    if (!this.online) return;
-    const { promise } = this.request({ type: 'subscribe', session_id: session, after: followed.cursor });
-    promise.catch((error) => {
+  async #subscribe(session, followed) {
+    if (!this.online.peek()) return;
+    try {
+      const { last_seq: last } = await this.request({ type: 'subscribe', session_id: session, after: followed.cursor });
+      if (this.#followed.get(session) === followed) followed.follower.began?.(last);
+    } catch (error) {
       if (this.#followed.get(session) !== followed || error.code === 'OFFLINE') return;
       if (error.code === 'VALIDATION_ERROR' && followed.cursor > 0) {
         // The daemon knows less than we have seen: its data is another one.
         followed.cursor = 0;
-        followed.follower.again();
+        followed.follower.again?.();
         this.#subscribe(session, followed);
       } else {
         this.#followed.delete(session);
-        followed.follower.deleted(error);
+        followed.follower.deleted?.(error);
       }
-    });
+    }
   }
 
   #send(frame) {
@@ -178,12 +180,13 @@ export class Wire extends EventTarget {
   }
 
   #visible() {
-    if (this.online) this.#ask(); else this.retry();
+    if (this.online.peek()) this.#ask();
+    else this.retry();
   }
 
   // A phone that changed networks keeps a dead line open for minutes.
   #ask() {
-    if (!this.online || this.#probe || document.visibilityState !== 'visible') return;
+    if (!this.online.peek() || this.#probe || document.visibilityState !== 'visible') return;
     this.#send({ type: 'ping' });
     const socket = this.#socket;
     this.#probe = setTimeout(() => {
@@ -191,7 +194,7 @@ export class Wire extends EventTarget {
       if (this.#socket !== socket || !socket) return;
       this.#socket = null;
       socket.close();
-      this.#online(false);
+      this.#turn(false);
       this.#connect();
     }, ANSWER_WITHIN);
   }
