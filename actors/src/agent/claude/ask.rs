@@ -123,7 +123,7 @@ fn title(tool: &str, input: &Value, cwd: Option<&str>) -> String {
 }
 
 /// A path without the agent's own directory.
-fn short<'a>(path: &'a str, cwd: Option<&str>) -> &'a str {
+pub(in crate::agent) fn short<'a>(path: &'a str, cwd: Option<&str>) -> &'a str {
     cwd.filter(|cwd| cwd.len() > 1)
         .and_then(|cwd| path.strip_prefix(cwd.trim_end_matches('/')))
         .and_then(|rest| rest.strip_prefix('/'))
@@ -133,7 +133,7 @@ fn short<'a>(path: &'a str, cwd: Option<&str>) -> &'a str {
 
 /// The text on one line and not too long. Characters that would make it look like something else
 /// (control characters, and those that turn the direction of writing) are shown as a mark.
-fn one_line(text: &str) -> String {
+pub(in crate::agent) fn one_line(text: &str) -> String {
     let mut line = String::new();
     for c in text.trim().chars() {
         if line.len() >= TITLE_LIMIT {
@@ -164,6 +164,11 @@ fn diff(tool: &str, input: &Value, path: &str) -> Option<String> {
         "NotebookEdit" => unified("", input.text("new_source").unwrap_or_default(), path),
         _ => return None,
     };
+    shortened(whole)
+}
+
+/// A diff of a length that can be shown, cut with a mark; `None` if nothing changes.
+pub(in crate::agent) fn shortened(whole: String) -> Option<String> {
     if whole.is_empty() {
         return None;
     }
@@ -176,7 +181,8 @@ fn diff(tool: &str, input: &Value, path: &str) -> Option<String> {
     Some(format!("{shown}… {left} more lines are not shown\n"))
 }
 
-fn unified(old: &str, new: &str, path: &str) -> String {
+/// A unified diff of two texts.
+pub(in crate::agent) fn unified(old: &str, new: &str, path: &str) -> String {
     let path = one_line(path);
     let lines =
         |sign: char, text: &str| -> String { text.lines().map(|line| format!("{sign}{line}\n")).collect() };

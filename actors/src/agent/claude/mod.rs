@@ -14,7 +14,7 @@
 //! The ids in [`Replied`](crate::domain::agent::AgentEvent::Replied) tell what was answered: `interrupt-N`, `set-model-N`, `end-N` and
 //! `cancel-<input id>` (whose answer is `{"cancelled": bool}`).
 
-mod ask;
+pub(super) mod ask;
 mod ends;
 mod found;
 mod hear;
@@ -24,7 +24,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod turn;
-mod wire;
+pub(super) mod wire;
 
 use serde_json::{Value, json};
 

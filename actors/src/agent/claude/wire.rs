@@ -67,7 +67,7 @@ fn object(value: Value) -> Line {
 }
 
 /// Replaces each `\uD800`..`\uDFFF` escape that is not one of a pair by `\ufffd`; `None` = there is none.
-fn replace_lone_surrogates(text: &str) -> Option<String> {
+pub(in crate::agent) fn replace_lone_surrogates(text: &str) -> Option<String> {
     let mut out = String::new();
     let mut copied = 0;
     let mut at = 0;
@@ -111,7 +111,7 @@ fn unicode_escape(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 /// Reading single fields; what is absent or of another type is `None`.
-pub(super) trait Fields {
+pub(in crate::agent) trait Fields {
     /// A text.
     fn text(&self, key: &str) -> Option<&str>;
     /// A whole number, not negative; fractions are cut off.
@@ -185,7 +185,7 @@ pub(super) fn user(uuid: &str, content: &Value) -> Outgoing {
 }
 
 /// The start of a text, at most so many bytes, cut between characters.
-pub(super) fn head(text: &str, limit: usize) -> &str {
+pub(in crate::agent) fn head(text: &str, limit: usize) -> &str {
     let mut end = limit.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
