@@ -113,6 +113,8 @@ pub struct Settings {
     pub approval_timeout_seconds: Option<u64>,
     /// Seconds without activity after which a running session is interrupted; `None` = never.
     pub session_idle_seconds: Option<u64>,
+    /// Seconds of silence of a running agent after which people are told; `None` = never.
+    pub stall_seconds: Option<u64>,
     /// Seconds after which a turn is interrupted; `None` = never.
     pub turn_timeout_seconds: Option<u64>,
     /// The agents.
@@ -265,6 +267,7 @@ impl Settings {
             },
             approval_timeout_seconds: reader.limit("TETHER_APPROVAL_TIMEOUT_SECONDS"),
             session_idle_seconds: reader.limit("TETHER_AGENT_SESSION_IDLE_SECONDS"),
+            stall_seconds: reader.limit("TETHER_AGENT_STALL_SECONDS"),
             turn_timeout_seconds: reader.limit("TETHER_AGENT_TURN_TIMEOUT_SECONDS"),
             agents: AgentsSettings::read(&mut reader),
             idle_exit_seconds: reader.limit("TETHER_AGENT_IDLE_EXIT_SECONDS"),

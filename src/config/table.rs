@@ -164,6 +164,13 @@ pub const SECTIONS: &[Section] = &[
                 ..PLAIN
             },
             Setting {
+                name: "TETHER_AGENT_STALL_SECONDS",
+                kind: Kind::Number(0, YEAR),
+                default: "300",
+                doc: "say so in a session when nothing was heard of its running agent for this long; 0 = never",
+                ..PLAIN
+            },
+            Setting {
                 name: "TETHER_AGENT_TURN_TIMEOUT_SECONDS",
                 kind: Kind::Number(0, YEAR),
                 default: "0",

@@ -118,6 +118,7 @@ fn world_settings(settings: &Settings) -> WorldSettings {
         idle_exit: seconds(settings.idle_exit_seconds),
         turn_idle: seconds(settings.session_idle_seconds),
         turn_limit: seconds(settings.turn_timeout_seconds),
+        stall: seconds(settings.stall_seconds),
     };
     let agent = AgentSettings {
         spool_root: settings.data_dir.join("agents"),

@@ -271,7 +271,7 @@ fn safe_address<'a>(address: &'a CowStr<'_>) -> Option<&'a str> {
     let known = ["http://", "https://", "mailto:"];
     let starts =
         |scheme: &&str| address.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
-    (address.len() <= ADDRESS && !address.contains(char::is_control) && known.iter().any(|s| starts(&s)))
+    (address.len() <= ADDRESS && !address.contains(char::is_control) && known.iter().any(starts))
         .then_some(address)
 }
 

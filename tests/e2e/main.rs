@@ -15,6 +15,7 @@ mod limit;
 mod many;
 mod random_kills;
 mod security;
+mod stall;
 mod stream;
 mod trust;
 mod turn;

@@ -37,7 +37,8 @@ impl Session {
     /// says.
     fn lift_hold(&mut self, until: Stamp, ctx: &mut Context<Self>) {
         let same = self.record.hold.as_ref().is_some_and(|hold| hold.until == Some(until));
-        if !same || self.closing {
+        // Whoever set the policy to `never` meanwhile called it off.
+        if !same || self.closing || self.record.restart_policy == RestartPolicy::Never {
             return;
         }
         self.record.hold = None;

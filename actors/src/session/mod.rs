@@ -17,6 +17,7 @@ mod person;
 mod reduce;
 mod restarting;
 mod trust;
+mod watch;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -65,6 +66,8 @@ pub struct SessionSettings {
     pub turn_idle: Option<Duration>,
     /// A turn that takes so long is interrupted.
     pub turn_limit: Option<Duration>,
+    /// A turn without news (and without an open approval) for so long is told of.
+    pub stall: Option<Duration>,
 }
 
 /// Start a process actor for this run and answer with its address. Sent to the registry, which
@@ -113,6 +116,8 @@ pub struct Session {
     hold_timer: Option<SpawnHandle>,
     turn_started: Option<std::time::Instant>,
     last_news: std::time::Instant,
+    /// The silence that people were told of last, by when it began.
+    stall_told: Option<std::time::Instant>,
     /// The line that the agent is writing.
     writing: glance::Writing,
     /// The second of the last recorded `last_activity_at`, to record it at most once a second.
@@ -144,6 +149,7 @@ impl Session {
             hold_timer: None,
             turn_started: None,
             last_news: std::time::Instant::now(),
+            stall_told: None,
             writing: glance::Writing::default(),
             recorded_activity,
             closing: false,
@@ -390,32 +396,6 @@ impl Session {
             if let Some(process) = &session.process {
                 process.do_send(StopAgent);
             }
-        });
-    }
-
-    /// Watches the limits of a turn, once a second while one is set.
-    fn watch_turn(&mut self, ctx: &mut Context<Self>) {
-        let settings = &self.deps.settings;
-        if settings.turn_idle.is_none() && settings.turn_limit.is_none() {
-            return;
-        }
-        ctx.run_interval(Duration::from_secs(1), |session, ctx| {
-            if session.state() != SessionState::Running {
-                return;
-            }
-            let settings = &session.deps.settings;
-            let pending =
-                session.deps.log.read_model.session(session.id()).is_some_and(|entry| entry.pending > 0);
-            let silent = settings.turn_idle.filter(|limit| !pending && session.last_news.elapsed() >= *limit);
-            let long = settings
-                .turn_limit
-                .filter(|limit| session.turn_started.is_some_and(|since| since.elapsed() >= *limit));
-            let why = match (silent, long) {
-                (Some(limit), _) => format!("nothing was heard for {} s", limit.as_secs()),
-                (_, Some(limit)) => format!("the turn took longer than {} s", limit.as_secs()),
-                _ => return,
-            };
-            session.interrupt_now(By::Timeout, Some(why), ctx);
         });
     }
 }

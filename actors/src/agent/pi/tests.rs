@@ -91,7 +91,7 @@ fn replay_command(protocol: &mut PiProtocol, Recorded { pipe, line }: &Recorded)
         protocol.say(&AgentCommand::Interrupt, false);
     }
     if line["type"] == "extension_ui_response" {
-        protocol.state.open.retain(|request| Value::from(request.as_str()) != line["id"]);
+        protocol.state.open.retain(|request| line["id"] != request.as_str());
     }
 }
 
