@@ -15,8 +15,8 @@ use proptest::strategy::ValueTree;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::agent::claude::CONVERSATION_LOST;
 use crate::agent::claude::wire::head;
+use crate::agent::protocol::CONVERSATION_LOST;
 use crate::domain::agent::{AgentEvent, InputProgress};
 use crate::domain::approval::{Answer, ApprovalKind, Scope};
 
