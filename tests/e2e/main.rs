@@ -13,6 +13,7 @@ mod external;
 mod garbage;
 mod limit;
 mod many;
+mod pi;
 mod random_kills;
 mod security;
 mod stall;

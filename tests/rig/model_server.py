@@ -134,7 +134,9 @@ def tool_call(verb, rest, names):
         return name, {key: rest}
     if verb == "ASK":
         question, *options = rest.split("|")
-        name = pick("AskUserQuestion", "question", "request_user_input")
+        name = pick("AskUserQuestion", "question", "request_user_input", "ask_user")
+        if name == "ask_user":  # Pi, with our gate's tool
+            return name, {"question": question, "options": options}
         choices = [{"label": o, "description": o} for o in options or ["yes", "no"]]
         if name == "request_user_input":  # Codex: each question needs an id, and no other key is allowed
             return name, {"questions": [{"id": "choice", "header": "Choice", "question": question, "options": choices}]}
@@ -256,7 +258,7 @@ class Handler(BaseHTTPRequestHandler):
                     with LOCK:
                         BODIES.write(json.dumps({"at": time.time(), "path": path, "body": body}) + "\n")
                         BODIES.flush()
-                log("request", path=path, model=body.get("model"), steps=steps, tools=names, turns=len(history), images=raw.count(b'"type":"image"') + raw.count(b'"type": "image"'), auth=bool(self.headers.get("authorization") or self.headers.get("x-api-key")))
+                log("request", path=path, model=body.get("model"), steps=steps, tools=names, turns=len(history), images=len(re.findall(rb'"type": ?"(?:image|image_url|input_image)"', raw)), auth=bool(self.headers.get("authorization") or self.headers.get("x-api-key")))
                 fail = next((r for v, r in steps if v == "FAIL"), None)
                 if fail:
                     status = int(fail.split()[0])

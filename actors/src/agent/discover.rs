@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use semver::Version;
 
-/// How long `--version` may take; a native program needs some 20 ms, one of Node.js a second.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long `--version` may take; a native program needs some 20 ms, one of Node.js a second, and on a busy machine ten.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is looked for: an agent program, as its protocol describes it.
 #[derive(Debug)]
@@ -300,12 +300,12 @@ fn examine(wanted: &Wanted, path: &Path) -> Result<Version, DiscoverError> {
     Ok(version)
 }
 
-/// What `--version` prints, within a bounded time.
+/// What `--version` prints, within a bounded time. (Pi prints it on its standard error where nobody looks on.)
 fn version_output(path: &Path) -> Result<String, String> {
     let started = Instant::now();
     let mut child = loop {
         let mut command = Command::new(path);
-        command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         match command.spawn() {
             // It is being replaced by a newer one this very moment.
             Err(error)
@@ -317,17 +317,12 @@ fn version_output(path: &Path) -> Result<String, String> {
             other => break other.map_err(|error| format!("it cannot be started ({error})"))?,
         }
     };
-    let stdout = child.stdout.take();
-    // In a thread of its own: a program that hangs, or leaves its output to a child that does, must not
-    // take us along. It ends with the output.
-    let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let mut text = Vec::new();
-        let read = stdout.map(|stdout| stdout.take(4096).read_to_end(&mut text));
-        // Nobody listens any more when it took too long.
-        let _ = sender.send(read.map(|_| String::from_utf8_lossy(&text).into_owned()));
-    });
-    let output = receiver.recv_timeout(PATIENCE).ok().flatten();
+    let (stdout, stderr) = (listen(child.stdout.take()), listen(child.stderr.take()));
+    let left = || PATIENCE.saturating_sub(started.elapsed());
+    let mut output = stdout.recv_timeout(left()).ok().flatten();
+    if output.as_deref().is_some_and(|output| output.trim().is_empty()) {
+        output = stderr.recv_timeout(left()).ok().flatten();
+    }
     let status = loop {
         match child.try_wait() {
             Ok(Some(status)) => break Some(status),
@@ -347,6 +342,22 @@ fn version_output(path: &Path) -> Result<String, String> {
         Some(output) if status.success() => Ok(output),
         _ => Err(format!("`--version` ended with {status}")),
     }
+}
+
+/// What comes out of a pipe, once it is at its end. In a thread of its own, which ends with the pipe: a program
+/// that hangs, or leaves its output to a child that does, must not take us along.
+fn listen<R: Read + Send + 'static>(pipe: Option<R>) -> std::sync::mpsc::Receiver<Option<String>> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        let Some(mut pipe) = pipe else { return };
+        let read = pipe.by_ref().take(4096).read_to_end(&mut text);
+        // Nobody listens any more when it took too long.
+        let _ = sender.send(read.ok().map(|_| String::from_utf8_lossy(&text).into_owned()));
+        // A program that says more than is of interest shall not end of a closed pipe.
+        let _ = std::io::copy(&mut pipe, &mut std::io::sink());
+    });
+    receiver
 }
 
 #[cfg(test)]

@@ -46,6 +46,16 @@ fn a_better_one_elsewhere_is_taken_in_place_of_one_that_is_too_old_or_broken() {
 }
 
 #[test]
+fn a_version_may_stand_in_the_error_output_and_much_may_stand_behind_it() {
+    for script in ["echo '2.1.330' >&2", "echo '2.1.330'; head -c 300000 /dev/zero"] {
+        let home = tempfile::tempdir().expect("a folder");
+        program(&home.path().join("path/claude"), script);
+        let found = find_in(None, &around(home.path())).expect("it is found");
+        assert_eq!(found.version, Some(WANTED.verified.clone()), "{script}");
+    }
+}
+
+#[test]
 fn what_is_named_is_taken_or_nothing() {
     let home = tempfile::tempdir().expect("a folder");
     program(&home.path().join("path/claude"), "echo '2.1.330 (Claude Code)'");

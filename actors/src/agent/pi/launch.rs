@@ -10,9 +10,8 @@ const GATE: (&str, &[u8]) = ("approval-gate.ts", include_bytes!("approval-gate.t
 /// What keeps the settings of a project that is not trusted away from Pi.
 const GUARD: (&str, &[u8]) = ("project-guard.cjs", include_bytes!("project-guard.cjs"));
 
-/// What Pi and our files for it leave in the environment of the programs that it starts.
-const OF_ANOTHER_SESSION: &[&str] =
-    &["PI_CODING_AGENT", "TETHER_PI_NODE_OPTIONS", "TETHER_PI_PLANNING", "TETHER_PI_TRUSTED"];
+/// What Pi leaves in the environment of the programs that it starts.
+const OF_ANOTHER_SESSION: &[&str] = &["PI_CODING_AGENT"];
 
 /// The command line. `node_options` are those that the program would inherit.
 ///

@@ -15,6 +15,7 @@
 
 mod ask;
 mod ends;
+mod found;
 mod hear;
 mod launch;
 mod say;
@@ -26,6 +27,7 @@ mod wire;
 
 use serde_json::Value;
 
+pub use self::found::WANTED;
 use self::state::State;
 use super::protocol::{Heard, Launch, LaunchSpec, Outgoing, Protocol, Work};
 use crate::domain::agent::AgentCommand;

@@ -33,28 +33,31 @@ pub(super) fn abort(state: &mut State) -> Outgoing {
     wire::command(&state.request(INTERRUPT), "abort", Value::Null)
 }
 
-/// The lines that carry out a command.
+/// The lines that carry out a command. Without our gate, Pi would take them for words to its model and run
+/// what that wants: then it is told to stop, and nothing else.
 pub(super) fn say(state: &mut State, command: &AgentCommand) -> Vec<Outgoing> {
+    if let AgentCommand::Interrupt = command {
+        state.interrupting = true;
+        return vec![abort(state)];
+    }
+    if !state.gated {
+        return Vec::new();
+    }
     match command {
         AgentCommand::Prompt { input, text, images } => vec![prompt(input, text, images)],
         AgentCommand::Answer { ask, answer } => {
             state.open.retain(|request| *request != ask.request);
             vec![verdict(ask, answer)]
         }
-        AgentCommand::Interrupt => {
-            state.interrupting = true;
-            vec![abort(state)]
-        }
         AgentCommand::SetModel(Some(model)) => vec![order(state, "set-model-", "tether-model", model)],
-        // Pi has no way back to its default; the next start makes none other known to it.
-        AgentCommand::SetModel(None) => Vec::new(),
         AgentCommand::SetPlanning(planning) => {
             let word = if *planning { "on" } else { "off" };
             vec![order(state, "set-planning-", "tether-planning", word)]
         }
-        // Pi cannot drop a single input: one that begins after an interrupt is stopped when it does.
-        AgentCommand::CancelInput(_) => Vec::new(),
         AgentCommand::End => vec![order(state, "end-", "tether-end", "")],
+        // Pi has no way back to its default model: the next start names none. It cannot drop a single input
+        // either: one that begins after an interrupt is stopped when it does.
+        AgentCommand::SetModel(None) | AgentCommand::CancelInput(_) | AgentCommand::Interrupt => Vec::new(),
     }
 }
 
@@ -135,6 +138,10 @@ mod tests {
     use super::*;
     use crate::domain::approval::Scope;
 
+    fn gated() -> State {
+        State { gated: true, ..State::default() }
+    }
+
     fn asked(request: Value) -> Box<Ask> {
         Box::new(ask::read("r1", &request).expect("it can be asked"))
     }
@@ -156,7 +163,7 @@ mod tests {
     }
 
     fn said(ask: Box<Ask>, answer: Answer) -> Value {
-        let lines = say(&mut State::default(), &AgentCommand::Answer { ask, answer });
+        let lines = say(&mut gated(), &AgentCommand::Answer { ask, answer });
         assert_eq!(lines.len(), 1);
         let line: Value = serde_json::from_str(&lines[0].line).expect("a line is JSON");
         assert_eq!((&line["type"], &line["id"]), (&json!("extension_ui_response"), &json!("r1")));
@@ -214,17 +221,17 @@ mod tests {
         let images = vec![Image { data: "aGk=".into(), media_type: "image/png".into(), filename: None }];
         let command =
             AgentCommand::Prompt { input: "01\"9\n4".into(), text: "one\ntwo\u{2028}".into(), images };
-        let lines = say(&mut State::default(), &command);
+        let lines = say(&mut gated(), &command);
         assert!(!lines[0].line.contains(['\n', '\r']));
         let line: Value = serde_json::from_str(&lines[0].line).expect("a line is JSON");
         assert_eq!(line["message"], "tether-input:\"01\\\"9\\n4\"\none\ntwo\u{2028}");
         assert_eq!(line["images"][0]["mimeType"], "image/png");
-        assert_eq!(say(&mut State::default(), &command), lines, "the same again is the same line");
+        assert_eq!(say(&mut gated(), &command), lines, "the same again is the same line");
     }
 
     #[test]
     fn commands_of_ours_have_ids_that_tell_what_they_are() {
-        let mut state = State::default();
+        let mut state = gated();
         let mut said = |command: AgentCommand| -> Value {
             let lines = say(&mut state, &command);
             lines.first().map_or(Value::Null, |line| serde_json::from_str(&line.line).expect("JSON"))
@@ -239,5 +246,15 @@ mod tests {
         assert_eq!(said(AgentCommand::End)["message"], "/tether-end ");
         assert_eq!(said(AgentCommand::CancelInput("u".into())), Value::Null);
         assert!(state.interrupting);
+    }
+
+    #[test]
+    fn without_the_gate_it_is_told_to_stop_and_nothing_else() {
+        let mut state = State::default();
+        let prompt = AgentCommand::Prompt { input: "u".into(), text: "x".into(), images: Vec::new() };
+        for command in [prompt, AgentCommand::End, AgentCommand::SetModel(Some("m".into()))] {
+            assert_eq!(say(&mut state, &command), []);
+        }
+        assert_eq!(say(&mut state, &AgentCommand::Interrupt).len(), 1);
     }
 }

@@ -15,8 +15,8 @@ use proptest::strategy::ValueTree;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::agent::claude::CONVERSATION_LOST;
 use crate::agent::claude::wire::head;
+use crate::agent::protocol::CONVERSATION_LOST;
 use crate::domain::agent::{AgentEvent, InputProgress};
 use crate::domain::approval::{Answer, ApprovalKind, Scope};
 
@@ -501,6 +501,7 @@ proptest! {
         let line = json!({ "type": "extension_ui_request", "id": "r", "method": "input",
             "title": ask::APPROVAL, "placeholder": request });
         let mut protocol = PiProtocol::new();
+        protocol.hear(GATE.as_bytes());
         let heard = protocol.hear(line.to_string().as_bytes());
         let [AgentEvent::Asked(ask)] = &heard.events[..] else { panic!("{heard:?}") };
         prop_assert_eq!(&ask.tool_name, &name);
