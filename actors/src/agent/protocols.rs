@@ -2,17 +2,22 @@
 
 use serde_json::Value;
 
+use super::acp::AcpProtocol;
 use super::claude::ClaudeProtocol;
 use super::protocol::Protocol;
 
 /// The name of the `claude` protocol in the store.
 pub const CLAUDE: &str = "claude";
+/// The name of the `acp` protocol in the store.
+pub const ACP: &str = "acp";
 
 /// The protocol with this name, as it was when `state` was stored; `null` = afresh.
 pub fn restore(name: &str, state: &Value) -> Result<Box<dyn Protocol>, String> {
     match name {
         CLAUDE if state.is_null() => Ok(Box::new(ClaudeProtocol::new())),
         CLAUDE => Ok(Box::new(ClaudeProtocol::restore(state.clone())?)),
+        ACP if state.is_null() => Ok(Box::new(AcpProtocol::new())),
+        ACP => Ok(Box::new(AcpProtocol::restore(state.clone())?)),
         _ => Err(format!("this version of tether knows no protocol \"{name}\"")),
     }
 }

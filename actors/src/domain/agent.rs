@@ -122,6 +122,14 @@ pub enum AgentEvent {
         /// Why.
         message: String,
     },
+    /// It cannot begin to work, for a reason that starting it again would not mend: its program is ended, and it is
+    /// held until a person acts.
+    Unusable {
+        /// The kind of reason.
+        cause: EndCause,
+        /// What happened and what to do.
+        message: String,
+    },
     /// What it said could not be understood; kept for the record, never acted on.
     Unparsed {
         /// What is wrong with it.

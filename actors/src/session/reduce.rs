@@ -181,6 +181,12 @@ impl Session {
                 EventType::Warning,
                 json!({ "code": "DENIED_BY_AGENT", "message": message, "tool_name": tool_name }),
             ),
+            AgentEvent::Unusable { cause, message } => {
+                self.enter(SessionState::Error, &mut out.drafts);
+                out.event(EventType::Error, json!({ "code": "AGENT_UNAVAILABLE", "message": message }));
+                self.hold(cause, message, None, &mut out.drafts);
+                out.replace = true;
+            }
             AgentEvent::Unparsed { message, line } => {
                 out.event(EventType::AgentUnparsed, json!({ "message": message, "line": line }));
             }
