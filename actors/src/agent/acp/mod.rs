@@ -25,6 +25,7 @@
 mod ask;
 mod calls;
 mod form;
+pub mod gemini;
 mod hear;
 mod knobs;
 mod launch;
