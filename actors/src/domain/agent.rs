@@ -115,19 +115,18 @@ pub enum AgentEvent {
     },
     /// It now plans only (true), or works again (false).
     Planning(bool),
+    /// It cannot work at all, for a reason that starting it again would not mend: its program is to be ended, and held.
+    Unable {
+        /// What kind of reason.
+        cause: EndCause,
+        /// What happened and what to do, for people.
+        message: String,
+    },
     /// It denied a tool by itself, without asking.
     DeniedByAgent {
         /// The tool.
         tool_name: String,
         /// Why.
-        message: String,
-    },
-    /// It cannot begin to work, for a reason that starting it again would not mend: its program is ended, and it is
-    /// held until a person acts.
-    Unusable {
-        /// The kind of reason.
-        cause: EndCause,
-        /// What happened and what to do.
         message: String,
     },
     /// What it said could not be understood; kept for the record, never acted on.

@@ -17,6 +17,7 @@ pub static WANTED: Wanted = Wanted {
     older: ", but what a project brings along may count in a directory that is not trusted",
     own_places: &[".gemini/local"],
     brings: &[
+        ".agents/skills",
         ".gemini/.env",
         ".gemini/agents",
         ".gemini/commands",
@@ -69,7 +70,8 @@ mod tests {
         assert_eq!(sign_in(&around), SignIn::NotFound);
         let folder = home.path().join(".gemini");
         std::fs::create_dir(&folder).expect("a folder");
-        std::fs::write(folder.join("settings.json"), r#"{"security":{"auth":{}}}"#).expect("it can be written");
+        std::fs::write(folder.join("settings.json"), r#"{"security":{"auth":{}}}"#)
+            .expect("it can be written");
         assert_eq!(sign_in(&around), SignIn::NotFound);
         let chosen = r#"{"security":{"auth":{"selectedType":"oauth-personal"}}}"#;
         std::fs::write(folder.join("settings.json"), chosen).expect("it can be written");

@@ -72,6 +72,7 @@ fn response(state: &mut State, id: &str, result: Result<Value, Failure>, heard: 
     let value = rest.split_once('/').map_or("", |(_, value)| value);
     match word {
         "hello" => start::greeted(state, id, result, heard),
+        "sign-in" => start::signed_in(state, id, result, heard),
         "join" => start::joined(state, id, result, heard),
         "tune" => start::tuned(state, id, result, heard),
         "prompt" => turn::answered(state, id, result, heard),

@@ -42,14 +42,11 @@ mod wire;
 use serde_json::Value;
 
 use self::state::State;
-use super::claude::CONVERSATION_LOST;
-use super::protocol::{Heard, Launch, LaunchSpec, Outgoing, Protocol, Work};
+use super::protocol::{
+    CONVERSATION_LOST, Heard, Launch, LaunchSpec, Outgoing, Protocol, REQUEST_REFUSED, Work,
+};
 use crate::domain::agent::{AgentCommand, AgentEvent};
 use crate::domain::restart::EndCause;
-
-/// Code of the notice that a request of the agent was refused without asking a person, because nobody could have
-/// answered it.
-pub const REQUEST_REFUSED: &str = "REQUEST_REFUSED";
 
 /// The version of the protocol.
 const PROTOCOL_VERSION: u64 = 1;

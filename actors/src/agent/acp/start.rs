@@ -78,6 +78,7 @@ fn read_agent(greeting: &Value) -> Agent {
         })
     });
     let ways = ways.collect::<Vec<_>>().join(", ");
+    let key = greeting.list("authMethods").iter().find(|method| method.pointer("/_meta/api-key").is_some());
     Agent {
         name: info.word("name").map(short),
         title: info.word("title").map(short),
@@ -87,6 +88,7 @@ fn read_agent(greeting: &Value) -> Agent {
         close: sessions.has("close"),
         images: prompts.flag("image"),
         sign_in: Some(short(&ways)).filter(|ways| !ways.is_empty()),
+        key: key.and_then(|method| method.word("id")).map(short),
     }
 }
 
@@ -117,6 +119,16 @@ pub(super) fn joined(state: &mut State, id: &str, result: Result<Value, Failure>
     let how = *how;
     let result = match (result, how) {
         (Ok(result), _) => result,
+        // Gemini takes up a conversation only when it was told how to sign in, though it began it with the key alone.
+        (Err(failure), Join::Resume | Join::Load)
+            if failure.code == AUTH_REQUIRED && state.agent.key.is_some() =>
+        {
+            let id = state.fresh("sign-in");
+            let method = state.agent.key.take();
+            state.stage = Stage::SigningIn { id: id.clone(), how };
+            heard.replies.push(request(&id, "authenticate", &json!({ "methodId": method })));
+            return;
+        }
         (Err(failure), _) if failure.code == AUTH_REQUIRED => {
             return give_up(state, &failure, "the agent could not begin", heard);
         }
@@ -124,7 +136,9 @@ pub(super) fn joined(state: &mut State, id: &str, result: Result<Value, Failure>
             heard.replies.push(join(state, Join::Load));
             return;
         }
-        (Err(failure), Join::Resume | Join::Load) => return lost(state, &failure.message, heard),
+        (Err(failure), Join::Resume | Join::Load) => {
+            return lost(state, &super::turn::words(&failure), heard);
+        }
         (Err(failure), Join::New) => {
             return give_up(state, &failure, "the agent could not begin a conversation", heard);
         }
@@ -140,6 +154,22 @@ pub(super) fn joined(state: &mut State, id: &str, result: Result<Value, Failure>
     let rest = steps(state, how, heard);
     state.stage = Stage::Tuning(Tuning { rest, history: how == Join::Load, ..Tuning::default() });
     next_step(state, heard);
+}
+
+/// The answer to the request to use the key.
+pub(super) fn signed_in(state: &mut State, id: &str, result: Result<Value, Failure>, heard: &mut Heard) {
+    let Stage::SigningIn { id: waited, how } = &state.stage else { return };
+    if waited != id {
+        return;
+    }
+    let how = *how;
+    match result {
+        Ok(_) => heard.replies.push(join(state, how)),
+        Err(failure) => {
+            let failure = Failure { code: AUTH_REQUIRED, ..failure };
+            give_up(state, &failure, "the agent could not begin", heard);
+        }
+    }
 }
 
 /// What is to be set, in order.
@@ -276,7 +306,7 @@ fn give_up(state: &mut State, failure: &Failure, what: &str, heard: &mut Heard) 
 fn unusable(state: &mut State, cause: EndCause, message: String, heard: &mut Heard) {
     state.stage = Stage::Over;
     state.last_cause = Some(cause);
-    heard.events.push(AgentEvent::Unusable { cause, message });
+    heard.events.push(AgentEvent::Unable { cause, message });
 }
 
 /// Whether an id is of a request of this opening.

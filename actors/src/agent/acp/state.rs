@@ -133,6 +133,13 @@ pub(super) enum Stage {
         /// How.
         how: Join,
     },
+    /// The agent was told to use the key that it has.
+    SigningIn {
+        /// Id of the request.
+        id: String,
+        /// What comes then.
+        how: Join,
+    },
     /// Mode and model are being set.
     Tuning(Tuning),
     /// It can take a prompt.
@@ -205,6 +212,8 @@ pub(super) struct Agent {
     pub(super) images: bool,
     /// How to sign in, in its own words.
     pub(super) sign_in: Option<String>,
+    /// The way to sign in that needs nothing but a key in its environment.
+    pub(super) key: Option<String>,
 }
 
 impl Agent {

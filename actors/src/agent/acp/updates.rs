@@ -36,7 +36,7 @@ pub(super) fn update(state: &mut State, params: &Value, heard: &mut Heard) {
             }
         }
         Stage::Tuning(_) => {}
-        Stage::Down | Stage::Greeting | Stage::Joining { .. } | Stage::Over => return,
+        _ => return,
     }
     match kind {
         "agent_message_chunk" => chunk(state, update, false, &mut heard.events),
@@ -89,6 +89,10 @@ fn chunk(state: &mut State, update: &Value, thinking: bool, events: &mut Vec<Age
     turn::begin(state, events);
     let parent = None;
     if thinking {
+        // Gemini puts a heading above each thought, also where there is none.
+        if let Some(rest) = piece.strip_prefix("****\n") {
+            piece = rest.to_owned();
+        }
         state.turn.iter_mut().for_each(turn::Turn::interposed);
         events.push(AgentEvent::Thinking { text: piece, parent });
         return;

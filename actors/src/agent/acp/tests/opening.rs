@@ -63,7 +63,7 @@ fn resumed() -> Work {
 
 fn unusable(events: &[AgentEvent]) -> (EndCause, &str) {
     match events {
-        [AgentEvent::Unusable { cause, message }] => (*cause, message),
+        [AgentEvent::Unable { cause, message }] => (*cause, message),
         other => panic!("{other:?}"),
     }
 }
@@ -196,6 +196,41 @@ fn an_agent_that_is_not_signed_in_is_held_with_words_that_help() {
     assert_eq!(cause, EndCause::Authentication);
     assert!(message.contains("API key is missing") && message.contains("Use a key"), "{message}");
     assert_eq!(protocol.end_hint(&[]), Some(EndCause::Authentication));
+}
+
+#[test]
+fn a_conversation_that_began_with_a_key_alone_is_taken_up_with_it() {
+    let mut signed_in = false;
+    let (events, asked) = play(&mut AcpProtocol::new(), &resumed(), |method, params| match method {
+        "initialize" => {
+            let mut greeting = greeting();
+            greeting["authMethods"] = json!([{ "id": "account", "name": "Account" },
+                { "id": "gemini-api-key", "name": "Key", "_meta": { "api-key": { "provider": "google" } } }]);
+            json!({ "result": greeting })
+        }
+        "session/load" if !signed_in => {
+            json!({ "error": { "code": -32000, "message": "Authentication required" } })
+        }
+        "authenticate" => {
+            signed_in = params["methodId"] == "gemini-api-key";
+            json!({ "result": {} })
+        }
+        other => agreeable(other),
+    });
+    let methods = methods(&asked);
+    assert_eq!(methods, ["initialize", "session/load", "authenticate", "session/load", "session/set_mode"]);
+    assert!(matches!(events.last(), Some(AgentEvent::Ready { .. })));
+    // It is tried once; then a person must act.
+    let (events, asked) = play(&mut AcpProtocol::new(), &resumed(), |method, _| match method {
+        "initialize" => {
+            let mut greeting = greeting();
+            greeting["authMethods"][0]["_meta"] = json!({ "api-key": {} });
+            json!({ "result": greeting })
+        }
+        "session/load" => json!({ "error": { "code": -32000, "message": "Authentication required" } }),
+        other => agreeable(other),
+    });
+    assert_eq!((unusable(&events).0, asked.len()), (EndCause::Authentication, 4));
 }
 
 #[test]
