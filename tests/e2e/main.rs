@@ -3,6 +3,7 @@
 
 mod harness;
 
+mod acp;
 mod agent_killed;
 mod answers;
 mod command_line;

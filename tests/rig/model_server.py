@@ -272,9 +272,10 @@ class Handler(BaseHTTPRequestHandler):
         if path.endswith(":countTokens"):
             return self.json(200, {"totalTokens": 10})
         if path.endswith((":streamGenerateContent", ":generateContent")):
-            steps = plan(list(turns_gemini(body)))
+            history = list(turns_gemini(body))
+            steps = plan(history)
             names = [f.get("name", "") for t in body.get("tools") or [] for f in t.get("functionDeclarations") or []]
-            log("request", path=path, steps=steps, tools=names)
+            log("request", path=path, model=path.rpartition("/")[2].partition(":")[0], steps=steps, tools=names, turns=len(history), images=raw.count(b'"inlineData"'))
             fail = next((r for v, r in steps if v == "FAIL"), None)
             if fail:
                 status = int(fail.split()[0])

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use semver::Version;
 
-/// How long `--version` may take; a native program needs some 20 ms, one of Node.js a second, and on a busy machine ten.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long `--version` may take; a native program needs some 20 ms, one of Node.js a second, and on a machine that
+/// is busy ten times that.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is looked for: an agent program, as its protocol describes it.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! Agent programs: how each speaks, the spool that connects them, and the tree of their processes.
 
+pub mod acp;
 mod bring_up;
 pub mod catalogue;
 pub mod claude;

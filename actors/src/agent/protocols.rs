@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::acp::AcpProtocol;
 use super::claude::ClaudeProtocol;
 use super::pi::PiProtocol;
 use super::protocol::Protocol;
@@ -10,6 +11,8 @@ use super::protocol::Protocol;
 pub const CLAUDE: &str = "claude";
 /// The name of the `pi` protocol in the store.
 pub const PI: &str = "pi";
+/// The name of the `acp` protocol in the store.
+pub const ACP: &str = "acp";
 
 /// The protocol with this name, as it was when `state` was stored; `null` = afresh.
 pub fn restore(name: &str, state: &Value) -> Result<Box<dyn Protocol>, String> {
@@ -18,6 +21,8 @@ pub fn restore(name: &str, state: &Value) -> Result<Box<dyn Protocol>, String> {
         CLAUDE => Ok(Box::new(ClaudeProtocol::restore(state.clone())?)),
         PI if state.is_null() => Ok(Box::new(PiProtocol::new())),
         PI => Ok(Box::new(PiProtocol::restore(state.clone())?)),
+        ACP if state.is_null() => Ok(Box::new(AcpProtocol::new())),
+        ACP => Ok(Box::new(AcpProtocol::restore(state.clone())?)),
         _ => Err(format!("this version of tether knows no protocol \"{name}\"")),
     }
 }

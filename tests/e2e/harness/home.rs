@@ -76,12 +76,14 @@ impl Home {
             ("DISABLE_TELEMETRY", "1".into()),
             ("DISABLE_ERROR_REPORTING", "1".into()),
             ("ANTHROPIC_API_KEY", "test".into()),
+            ("GEMINI_API_KEY", "test".into()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
         if let Some(port) = model_port {
             env.insert("ANTHROPIC_BASE_URL".into(), format!("http://127.0.0.1:{port}"));
+            env.insert("GOOGLE_GEMINI_BASE_URL".into(), format!("http://127.0.0.1:{port}"));
         }
         env.extend(self.extra.clone());
         env.retain(|_, value| !value.is_empty());
