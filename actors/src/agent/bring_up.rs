@@ -61,6 +61,7 @@ pub fn work(spec: &ProcessSpec, settings: &AgentSettings) -> Work {
         model: spec.model.clone(),
         planning: spec.planning,
         trusted: spec.trusted == Some(true),
+        no_sandbox: false,
         folder: spool_folder(settings, spec),
     }
 }

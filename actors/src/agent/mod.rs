@@ -3,6 +3,7 @@
 mod bring_up;
 pub mod catalogue;
 pub mod claude;
+pub mod codex;
 pub mod discover;
 mod flow;
 mod messages;

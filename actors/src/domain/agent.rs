@@ -115,6 +115,13 @@ pub enum AgentEvent {
     },
     /// It now plans only (true), or works again (false).
     Planning(bool),
+    /// It cannot work at all, for a reason that starting it again would not mend: its program is to be ended, and held.
+    Unable {
+        /// What kind of reason.
+        cause: EndCause,
+        /// What happened and what to do, for people.
+        message: String,
+    },
     /// It denied a tool by itself, without asking.
     DeniedByAgent {
         /// The tool.

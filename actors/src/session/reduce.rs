@@ -23,7 +23,7 @@ pub(super) struct Reduced {
     pub became_ready: bool,
     /// An input was done with, so that another one may be sent.
     pub input_done: bool,
-    /// The program must be replaced: it cannot go on with its conversation.
+    /// The program must be ended: it cannot go on with its conversation, or not work at all.
     pub replace: bool,
 }
 
@@ -184,6 +184,12 @@ impl Session {
             }
             AgentEvent::Replied { result: Ok(_), .. } => {}
             AgentEvent::Planning(planning) => self.record.planning = planning,
+            AgentEvent::Unable { cause, message } => {
+                self.enter(SessionState::Error, &mut out.drafts);
+                out.event(EventType::Error, json!({ "code": "AGENT_UNAVAILABLE", "message": message }));
+                self.hold(cause, message, None, &mut out.drafts);
+                out.replace = true;
+            }
             AgentEvent::DeniedByAgent { tool_name, message } => out.event(
                 EventType::Warning,
                 json!({ "code": "DENIED_BY_AGENT", "message": message, "tool_name": tool_name }),
