@@ -3,16 +3,21 @@
 use serde_json::Value;
 
 use super::claude::ClaudeProtocol;
+use super::codex::CodexProtocol;
 use super::protocol::Protocol;
 
 /// The name of the `claude` protocol in the store.
 pub const CLAUDE: &str = "claude";
+/// The name of the `codex` protocol in the store.
+pub const CODEX: &str = "codex";
 
 /// The protocol with this name, as it was when `state` was stored; `null` = afresh.
 pub fn restore(name: &str, state: &Value) -> Result<Box<dyn Protocol>, String> {
     match name {
         CLAUDE if state.is_null() => Ok(Box::new(ClaudeProtocol::new())),
         CLAUDE => Ok(Box::new(ClaudeProtocol::restore(state.clone())?)),
+        CODEX if state.is_null() => Ok(Box::new(CodexProtocol::new())),
+        CODEX => Ok(Box::new(CodexProtocol::restore(state.clone())?)),
         _ => Err(format!("this version of tether knows no protocol \"{name}\"")),
     }
 }

@@ -22,6 +22,7 @@
 mod answer;
 mod ask;
 mod form;
+mod found;
 mod hear;
 mod items;
 mod launch;
@@ -37,9 +38,11 @@ mod wire;
 
 use serde_json::Value;
 
+pub use self::found::WANTED;
 use self::state::State;
-pub use super::claude::{CONVERSATION_LOST, REQUEST_REFUSED};
-use super::protocol::{Heard, Launch, LaunchSpec, Outgoing, Protocol, Work};
+use super::protocol::{
+    CONVERSATION_LOST, Heard, Launch, LaunchSpec, Outgoing, Protocol, REQUEST_REFUSED, Work,
+};
 use crate::domain::agent::{AgentCommand, AgentEvent};
 use crate::domain::restart::EndCause;
 
