@@ -30,6 +30,8 @@ pub struct Up {
     pub notice: Option<String>,
     /// What the directory brings along and nobody was asked about.
     pub brought_along: Vec<String>,
+    /// Its own sandbox does not work on this machine.
+    pub no_sandbox: bool,
 }
 
 /// Why there is none.
@@ -53,7 +55,7 @@ pub fn spool_folder(settings: &AgentSettings, spec: &ProcessSpec) -> PathBuf {
 }
 
 /// What a run works on, in the protocol's terms.
-pub fn work(spec: &ProcessSpec, settings: &AgentSettings) -> Work {
+pub fn work(spec: &ProcessSpec, settings: &AgentSettings, no_sandbox: bool) -> Work {
     Work {
         directory: spec.directory.clone(),
         conversation: spec.conversation.clone(),
@@ -61,6 +63,7 @@ pub fn work(spec: &ProcessSpec, settings: &AgentSettings) -> Work {
         model: spec.model.clone(),
         planning: spec.planning,
         trusted: spec.trusted == Some(true),
+        no_sandbox,
         folder: spool_folder(settings, spec),
     }
 }
@@ -68,17 +71,24 @@ pub fn work(spec: &ProcessSpec, settings: &AgentSettings) -> Work {
 /// Starts the program, or finds it.
 pub async fn bring_up(spec: ProcessSpec, settings: Arc<AgentSettings>) -> Result<Up, BringUpError> {
     match (spec.run.pid, spec.run.started) {
-        (Some(pid), Some(started)) => find(&spec, &settings, Identity { pid, started }),
+        (Some(pid), Some(started)) => find(&spec, &settings, Identity { pid, started }).await,
         _ => start(&spec, &settings).await,
     }
 }
 
-fn find(spec: &ProcessSpec, settings: &AgentSettings, identity: Identity) -> Result<Up, BringUpError> {
+async fn find(spec: &ProcessSpec, settings: &AgentSettings, identity: Identity) -> Result<Up, BringUpError> {
     let lost = |error| BringUpError::crash("the agent's spool is gone, so what it said is lost", error);
     let spool = Spool::open(&spool_folder(settings, spec)).map_err(lost)?;
     let reader = spool.reader(spec.run.offset).map_err(lost)?;
     let program = Program::adopt(identity);
     let writer = program.as_ref().map(|_| spool.writer());
+    // Only an opening that must be said again needs to know.
+    let entry = settings.agents.entry(Some(&spec.adapter)).filter(|_| !spec.run.ready).cloned();
+    let agents = settings.agents.clone();
+    let tried = tokio::task::spawn_blocking(move || {
+        let found = entry.and_then(|entry| Some((agents.find(&entry).ok()?, entry)));
+        found.is_some_and(|(found, entry)| agents.lacks_sandbox(&entry, &found.path))
+    });
     Ok(Up {
         spool,
         program,
@@ -88,6 +98,7 @@ fn find(spec: &ProcessSpec, settings: &AgentSettings, identity: Identity) -> Res
         version: None,
         notice: None,
         brought_along: Vec::new(),
+        no_sandbox: tried.await.unwrap_or(false),
     })
 }
 
@@ -105,9 +116,11 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
     let unasked = spec.trusted.is_none().then(|| spec.directory.clone());
     let looked = tokio::task::spawn_blocking(move || {
         let brought_along = unasked.map(|directory| looked_for.brought_along(&directory));
-        (agents.find(&looked_for), brought_along.unwrap_or_default())
+        let found = agents.find(&looked_for);
+        let no_sandbox = found.as_ref().is_ok_and(|found| agents.lacks_sandbox(&looked_for, &found.path));
+        (found, brought_along.unwrap_or_default(), no_sandbox)
     });
-    let (found, brought_along) =
+    let (found, brought_along, no_sandbox) =
         looked.await.map_err(|error| BringUpError::crash("looking for the agent program failed", error))?;
     let found =
         found.map_err(|error| BringUpError { cause: EndCause::NotFound, message: error.to_string() })?;
@@ -115,7 +128,7 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
         .map_err(|error| BringUpError::crash("the agent's protocol is unknown", error))?;
     let mut launch = protocol.launch(&LaunchSpec {
         program: found.path.clone(),
-        work: work(spec, settings),
+        work: work(spec, settings, no_sandbox),
         extra_args: entry.args.clone(),
     });
     launch.env.extend(entry.environment.iter().cloned());
@@ -149,6 +162,7 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
         version: found.version.map(|version| version.to_string()),
         notice: found.notice,
         brought_along,
+        no_sandbox,
     })
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use super::discover::{self, DiscoverError, Found, SignIn, Surroundings, Wanted};
+use super::{codex, protocols};
 
 /// Where an agent's program comes from.
 #[derive(Clone, Debug)]
@@ -76,12 +77,14 @@ pub struct Catalogue {
     /// Looking takes from tens of milliseconds to seconds (the program is asked for its version), so what was found
     /// is kept for as long as its file stays the same.
     cache: Mutex<HashMap<String, Cached>>,
+    /// Programs whose own sandbox was tried, when their file was last written, and whether it works.
+    sandboxes: Mutex<HashMap<PathBuf, (Option<SystemTime>, bool)>>,
 }
 
 impl Catalogue {
     /// These agents; sessions that name none use `default`.
     pub fn new(entries: Vec<AgentEntry>, default: &str) -> Self {
-        Self { entries, default: default.to_owned(), cache: Mutex::default() }
+        Self { entries, default: default.to_owned(), cache: Mutex::default(), sandboxes: Mutex::default() }
     }
 
     /// The names of all agents.
@@ -121,6 +124,26 @@ impl Catalogue {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         cache.insert(entry.adapter.clone(), (found.clone(), written));
         Ok(found)
+    }
+
+    /// Whether the agent has a sandbox of its own that does not work on this machine. Blocks the first time for as long as
+    /// a try takes.
+    pub fn lacks_sandbox(&self, entry: &AgentEntry, program: &Path) -> bool {
+        if entry.protocol != protocols::CODEX {
+            return false;
+        }
+        let written = written_at(program);
+        let known = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner).get(program).copied();
+        if let Some((at, works)) = known
+            && at.is_some()
+            && at == written
+        {
+            return !works;
+        }
+        let works = codex::sandbox::works(program);
+        let mut sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        sandboxes.insert(program.to_owned(), (written, works));
+        !works
     }
 
     /// What this machine has of each agent. Blocks; the programs are asked side by side.

@@ -4,6 +4,7 @@ pub mod acp;
 mod bring_up;
 pub mod catalogue;
 pub mod claude;
+pub mod codex;
 pub mod discover;
 mod flow;
 mod messages;

@@ -72,6 +72,8 @@ pub struct AgentProcess {
     turn_began: Option<u64>,
     /// Its end was asked for before it was up.
     stop_wanted: bool,
+    /// Its own sandbox does not work on this machine.
+    no_sandbox: bool,
 }
 
 impl AgentProcess {
@@ -101,11 +103,12 @@ impl AgentProcess {
             told_caught_up: false,
             turn_began: None,
             stop_wanted: false,
+            no_sandbox: false,
         }
     }
 
     fn work(&self) -> Work {
-        bring_up::work(&self.spec, &self.settings)
+        bring_up::work(&self.spec, &self.settings, self.no_sandbox)
     }
 
     fn run(&self) -> RunId {
@@ -113,7 +116,8 @@ impl AgentProcess {
     }
 
     fn up(&mut self, up: Up, ctx: &mut Context<Self>) {
-        let Up { spool, program, identity, reader, writer, version, notice, brought_along } = up;
+        let Up { spool, program, identity, reader, writer, version, notice, brought_along, no_sandbox } = up;
+        self.no_sandbox = no_sandbox;
         self.identity = Some(identity);
         let (writes, queue) = mpsc::channel(WRITE_QUEUE);
         self.writes = Some(writes);
@@ -413,11 +417,14 @@ impl Handler<StopAgent> for AgentProcess {
             return;
         };
         let mut lines = self.protocol.say(&AgentCommand::Interrupt, false);
-        lines.extend(self.protocol.say(&AgentCommand::End, false));
+        let end = self.protocol.say(&AgentCommand::End, false);
+        // An agent without a word for the end takes the signal as one.
+        let grace = if end.is_empty() { Duration::ZERO } else { END_GRACE };
+        lines.extend(end);
         drop(self.queue(lines));
         let run = self.run();
         let stop = async move {
-            let deadline = Instant::now() + END_GRACE;
+            let deadline = Instant::now() + grace;
             while super::processes::is_alive(identity) && Instant::now() < deadline {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::acp::AcpProtocol;
 use super::claude::ClaudeProtocol;
 use super::pi::PiProtocol;
+use super::codex::CodexProtocol;
 use super::protocol::Protocol;
 
 /// The name of the `claude` protocol in the store.
@@ -13,6 +14,8 @@ pub const CLAUDE: &str = "claude";
 pub const PI: &str = "pi";
 /// The name of the `acp` protocol in the store.
 pub const ACP: &str = "acp";
+/// The name of the `codex` protocol in the store.
+pub const CODEX: &str = "codex";
 
 /// The protocol with this name, as it was when `state` was stored; `null` = afresh.
 pub fn restore(name: &str, state: &Value) -> Result<Box<dyn Protocol>, String> {
@@ -23,6 +26,8 @@ pub fn restore(name: &str, state: &Value) -> Result<Box<dyn Protocol>, String> {
         PI => Ok(Box::new(PiProtocol::restore(state.clone())?)),
         ACP if state.is_null() => Ok(Box::new(AcpProtocol::new())),
         ACP => Ok(Box::new(AcpProtocol::restore(state.clone())?)),
+        CODEX if state.is_null() => Ok(Box::new(CodexProtocol::new())),
+        CODEX => Ok(Box::new(CodexProtocol::restore(state.clone())?)),
         _ => Err(format!("this version of tether knows no protocol \"{name}\"")),
     }
 }

@@ -99,6 +99,7 @@ mod tests {
             model: None,
             planning: false,
             trusted: false,
+            no_sandbox: false,
             folder: PathBuf::from("/run"),
         }
     }
