@@ -22,8 +22,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 pub use client::Client;
-use wire::{Incoming, PROTOCOL_VERSION};
 pub use wire::Refusal;
+use wire::{Incoming, PROTOCOL_VERSION};
 
 /// How long running turns may take to stop when the program ends.
 const LAST_WORDS: Duration = Duration::from_secs(5);

@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_taken_is_refused_with_its_name() {
-        let refused = words(&json!([{ "type": "audio", "data": "AAAA" }])).expect_err("audio was not offered");
+        let refused =
+            words(&json!([{ "type": "audio", "data": "AAAA" }])).expect_err("audio was not offered");
         assert!(refused.message.contains("audio"), "{refused:?}");
         for prompt in [json!([]), json!([{ "type": "text", "text": "  " }]), json!(null), json!([7])] {
             assert!(words(&prompt).is_err(), "{prompt}");

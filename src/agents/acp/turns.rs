@@ -41,7 +41,7 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_cancel_stops_what_runs_and_what_waits_but_not_what_comes_after_it() {
         let turns = Turns::default();
         let order = RefCell::new(Vec::new());
@@ -51,12 +51,12 @@ mod tests {
                 order.borrow_mut().push(name);
                 cancel.cancelled().await;
                 // It takes a moment to stop.
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
                 order.borrow_mut().push("over");
             }
         };
         let driver = async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
             turns.cancel();
             let last = turns.run(async |_| order.borrow_mut().push("last"));
             assert_eq!(last.await, Some(()));

@@ -147,7 +147,8 @@ pub fn request(id: &str, method: &str, params: Value) -> String {
 
 /// The parameters of a request as what they are to be.
 pub fn params<T: DeserializeOwned>(params: Value) -> Result<T, Refusal> {
-    serde_json::from_value(params).map_err(|error| Refusal::invalid_params(format!("wrong parameters: {error}")))
+    serde_json::from_value(params)
+        .map_err(|error| Refusal::invalid_params(format!("wrong parameters: {error}")))
 }
 
 #[cfg(test)]
@@ -169,10 +170,7 @@ mod tests {
         let answer = read(br#"{"id":"r-1","result":null}"#);
         assert_eq!(answer, Ok(Incoming::Response { id: json!("r-1"), result: Ok(Value::Null) }));
         let error = read(br#"{"id":"r-1","error":{"code":-32601,"message":"no such method"}}"#);
-        assert_eq!(
-            error,
-            Ok(Incoming::Response { id: json!("r-1"), result: Err("no such method".into()) })
-        );
+        assert_eq!(error, Ok(Incoming::Response { id: json!("r-1"), result: Err("no such method".into()) }));
     }
 
     #[test]

@@ -103,8 +103,10 @@ impl DemoAgent {
         let reason = match done {
             Ok(false) => {
                 // A model that cannot be reached, say.
-                return Err(Refusal::internal("this is what an error looks like: you asked for it by `fail`")
-                    .with_data(json!({ "errorKind": "server" })));
+                return Err(Refusal::internal(
+                    "this is what an error looks like: you asked for it by `fail`",
+                )
+                .with_data(json!({ "errorKind": "server" })));
             }
             Ok(true) => "end_turn",
             Err(Stop::Cancelled) => "cancelled",
@@ -141,7 +143,8 @@ async fn act(show: &Show<'_>, words: &Words, cut_off: bool, step: usize) -> Resu
     }
     match wanted {
         Wish::Crash => {
-            show.say("Now I end in the middle of my work, as a program that crashes. See you in a moment.").await?;
+            show.say("Now I end in the middle of my work, as a program that crashes. See you in a moment.")
+                .await?;
             show.client.flush().await;
             std::process::exit(1);
         }
@@ -168,9 +171,7 @@ impl Session {
     /// Tells the client all that happened.
     async fn replay(&self, client: &Client) {
         let records = self.memory.borrow().records.clone();
-        let chunk = |kind: &str, text: &str| {
-            json!({ "sessionUpdate": kind, "content": { "type": "text", "text": text } })
-        };
+        let chunk = |kind: &str, text: &str| json!({ "sessionUpdate": kind, "content": { "type": "text", "text": text } });
         for record in &records {
             let update = match record {
                 Record::User { text } => chunk("user_message_chunk", text),
@@ -204,7 +205,12 @@ impl Agent for DemoAgent {
         })
     }
 
-    async fn request(self: &Rc<Self>, client: &Client, method: &str, params: Value) -> Result<Value, Refusal> {
+    async fn request(
+        self: &Rc<Self>,
+        client: &Client,
+        method: &str,
+        params: Value,
+    ) -> Result<Value, Refusal> {
         let settings = self.settings()?;
         match method {
             "session/new" => {

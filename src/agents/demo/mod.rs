@@ -27,12 +27,13 @@ pub struct Settings {
 impl Settings {
     /// Reads them. `get` gives an environment variable. `Err` is for people.
     pub fn read(data_dir: Option<PathBuf>, get: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
-        let set = |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let set =
+            |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let pace = match set("TETHER_DEMO_PACE_MS") {
             None => USUAL_PACE,
-            Some(text) => text
-                .parse()
-                .map_err(|_| format!("TETHER_DEMO_PACE_MS must be a whole number of milliseconds, not {text:?}"))?,
+            Some(text) => text.parse().map_err(|_| {
+                format!("TETHER_DEMO_PACE_MS must be a whole number of milliseconds, not {text:?}")
+            })?,
         };
         Ok(Self {
             folder: folder::of("demo", data_dir.or_else(|| set("TETHER_DEMO_DATA_DIR").map(PathBuf::from)))?,

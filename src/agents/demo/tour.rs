@@ -188,9 +188,10 @@ impl Show<'_> {
         let mut line = 0;
         while tokio::time::Instant::now() < until {
             line += 1;
-            self.say(&format!("Line {line}: I am still at it, {} s are left. Interrupt me whenever you like.\n", {
-                until.saturating_duration_since(tokio::time::Instant::now()).as_secs()
-            }))
+            self.say(&format!(
+                "Line {line}: I am still at it, {} s are left. Interrupt me whenever you like.\n",
+                { until.saturating_duration_since(tokio::time::Instant::now()).as_secs() }
+            ))
             .await?;
             self.wait(Duration::from_millis(100)).await?;
         }
@@ -210,7 +211,8 @@ impl Show<'_> {
             1 => " I also got a picture.".into(),
             many => format!(" I also got {many} pictures."),
         };
-        self.say(&format!("You said: {start}{seen}\n\nI am only a script and cannot do more with it. {HELP}")).await
+        self.say(&format!("You said: {start}{seen}\n\nI am only a script and cannot do more with it. {HELP}"))
+            .await
     }
 }
 
@@ -221,7 +223,8 @@ fn readable(directory: &Path, list: &str) -> Option<String> {
             .filter_map(|line| line.rsplit_once(" (").map(|(name, _)| name))
             .filter(|name| directory.join(name).is_file())
     };
-    let known = ["md", "txt", "toml", "json", "rs", "py", "js", "ts", "go", "c", "h", "html", "css", "yml", "yaml"];
+    let known =
+        ["md", "txt", "toml", "json", "rs", "py", "js", "ts", "go", "c", "h", "html", "css", "yml", "yaml"];
     let is_text = |name: &&str| {
         Path::new(name).extension().and_then(|end| end.to_str()).is_some_and(|end| known.contains(&end))
     };

@@ -170,7 +170,9 @@ impl ModelAgent {
             .map(|listed| {
                 let mut session = json!({ "sessionId": listed.id, "cwd": listed.head.directory });
                 if let Some(Record::User { text, .. }) = listed.first {
-                    session["title"] = json!(text.lines().next().unwrap_or_default().chars().take(TITLE).collect::<String>());
+                    session["title"] = json!(
+                        text.lines().next().unwrap_or_default().chars().take(TITLE).collect::<String>()
+                    );
                 }
                 if let Ok(changed) = Timestamp::try_from(listed.changed) {
                     session["updatedAt"] = json!(changed.to_string());
@@ -201,7 +203,12 @@ impl Agent for ModelAgent {
         })
     }
 
-    async fn request(self: &Rc<Self>, client: &Client, method: &str, params: Value) -> Result<Value, Refusal> {
+    async fn request(
+        self: &Rc<Self>,
+        client: &Client,
+        method: &str,
+        params: Value,
+    ) -> Result<Value, Refusal> {
         match method {
             "session/new" => self.begin(client, wire::params(params)?).await,
             "session/load" => self.resume(client, wire::params(params)?, true).await,
@@ -235,7 +242,11 @@ impl Agent for ModelAgent {
                 let session = self.session(&session_id)?;
                 match (config_id.as_str(), value.as_str()) {
                     ("model", Some(model)) => session.choose_model(model)?,
-                    _ => return Err(Refusal::invalid_params(format!("there is no option {config_id} with such values"))),
+                    _ => {
+                        return Err(Refusal::invalid_params(format!(
+                            "there is no option {config_id} with such values"
+                        )));
+                    }
                 }
                 Ok(json!({ "configOptions": session.options() }))
             }
@@ -268,13 +279,16 @@ async fn usual_model(settings: &Settings, chat: &Chat) -> Result<String, Refusal
     if let Some(model) = &settings.model {
         return Ok(model.clone());
     }
-    let wrong = |message: String| Refusal::internal(message).with_data(json!({ "errorKind": "configuration" }));
+    let wrong =
+        |message: String| Refusal::internal(message).with_data(json!({ "errorKind": "configuration" }));
     let models = chat.models().await.map_err(|failure| {
         wrong(format!("no model is chosen (TETHER_MODEL), and {}", failure.words(chat.base_url(), "")))
     })?;
     match models.as_slice() {
         [only] => Ok(only.id.clone()),
-        [] => Err(wrong(format!("choose a model by TETHER_MODEL: the server {} lists none", chat.base_url()))),
+        [] => {
+            Err(wrong(format!("choose a model by TETHER_MODEL: the server {} lists none", chat.base_url())))
+        }
         several => {
             let names: Vec<&str> = several.iter().take(20).map(|model| model.id.as_str()).collect();
             let more = if several.len() > names.len() { ", ..." } else { "" };

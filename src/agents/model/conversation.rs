@@ -148,9 +148,8 @@ impl Conversation {
         else {
             return Vec::new();
         };
-        let answered = |id: &str| {
-            after.iter().any(|record| matches!(record, Record::Tool { call, .. } if call == id))
-        };
+        let answered =
+            |id: &str| after.iter().any(|record| matches!(record, Record::Tool { call, .. } if call == id));
         said.calls.iter().filter(|call| !answered(&call.id)).map(|call| call.id.clone()).collect()
     }
 

@@ -27,12 +27,7 @@ pub const PROVIDERS: &[Provider] = &[
     provider("openai", "OpenAI", "https://api.openai.com/v1", "OPENAI_API_KEY"),
     provider("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
     provider("deepseek", "DeepSeek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
-    provider(
-        "gemini",
-        "Gemini",
-        "https://generativelanguage.googleapis.com/v1beta/openai",
-        "GEMINI_API_KEY",
-    ),
+    provider("gemini", "Gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
     provider("groq", "Groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
     provider("mistral", "Mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
     provider("together_ai", "Together", "https://api.together.xyz/v1", "TOGETHERAI_API_KEY"),

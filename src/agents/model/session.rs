@@ -48,8 +48,10 @@ impl Session {
         settings: Rc<Settings>,
         usual_model: String,
     ) -> Self {
-        let secrets: Vec<&'static str> =
-            [super::settings::OUR_KEY, "TETHER_AGENT_TOKEN"].into_iter().chain(settings.key_variable).collect();
+        let secrets: Vec<&'static str> = [super::settings::OUR_KEY, "TETHER_AGENT_TOKEN"]
+            .into_iter()
+            .chain(settings.key_variable)
+            .collect();
         let place = Place { directory: conversation.directory.clone(), secrets };
         Self {
             id,
@@ -155,7 +157,9 @@ impl Session {
             "default" => false,
             "plan" => true,
             other => {
-                return Err(Refusal::invalid_params(format!("there is no mode {other}; there are default and plan")));
+                return Err(Refusal::invalid_params(format!(
+                    "there is no mode {other}; there are default and plan"
+                )));
             }
         };
         let mut conversation = self.conversation.borrow_mut();
@@ -171,15 +175,15 @@ impl Session {
         let Ok(models) = self.chat.models().await else { return };
         *self.models.borrow_mut() = models;
         let options = self.options();
-        client.update(&self.id, json!({ "sessionUpdate": "config_option_update", "configOptions": options })).await;
+        client
+            .update(&self.id, json!({ "sessionUpdate": "config_option_update", "configOptions": options }))
+            .await;
     }
 
     /// Tells the client all that was said.
     pub async fn replay(&self, client: &Client) {
         let records = self.conversation.borrow().records.clone();
-        let text = |kind: &str, text: &str| {
-            json!({ "sessionUpdate": kind, "content": { "type": "text", "text": text } })
-        };
+        let text = |kind: &str, text: &str| json!({ "sessionUpdate": kind, "content": { "type": "text", "text": text } });
         for record in &records {
             let mut updates = Vec::new();
             match record {
@@ -194,7 +198,9 @@ impl Session {
                     }));
                 }
                 Record::Assistant(said) => {
-                    if let Some(reasoning) = said.reasoning.as_ref().filter(|thought| !thought.text.is_empty()) {
+                    if let Some(reasoning) =
+                        said.reasoning.as_ref().filter(|thought| !thought.text.is_empty())
+                    {
                         updates.push(text("agent_thought_chunk", &reasoning.text));
                     }
                     if !said.text.is_empty() {

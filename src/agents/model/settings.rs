@@ -107,7 +107,9 @@ impl Settings {
         let key = own.or_else(|| theirs.and_then(|known| set(&[known.key]).map(|key| (key, known.key))));
         let missing_key = theirs.filter(|_| key.is_none());
         if key.as_ref().is_some_and(|(key, _)| key.chars().any(|c| c.is_control() || !c.is_ascii())) {
-            return Err("the key holds characters that no key holds: look for a line end or a blank in it".into());
+            return Err(
+                "the key holds characters that no key holds: look for a line end or a blank in it".into()
+            );
         }
         let (key, key_variable) = key.unzip();
         let retries = number(&["TETHER_MODEL_MAX_RETRIES"])?;

@@ -107,8 +107,11 @@ impl Turn<'_> {
             "status": failure.status(),
             "retryAfterSeconds": failure.wait().map(|wait| wait.as_secs()),
         });
-        let refusal =
-            if kind == Kind::Authentication { Refusal::auth_required(words) } else { Refusal::internal(words) };
+        let refusal = if kind == Kind::Authentication {
+            Refusal::auth_required(words)
+        } else {
+            Refusal::internal(words)
+        };
         refusal.with_data(data)
     }
 
@@ -201,8 +204,7 @@ impl Turn<'_> {
         let spent = self.session.spend(tokens.cost.unwrap_or(0.0));
         let used = tokens.input + tokens.output;
         // Where nobody says how much the model can take, what is used is all that is known.
-        let mut update =
-            json!({ "sessionUpdate": "usage_update", "used": used, "size": self.session.context().unwrap_or(used) });
+        let mut update = json!({ "sessionUpdate": "usage_update", "used": used, "size": self.session.context().unwrap_or(used) });
         if tokens.cost.is_some() {
             update["cost"] = json!({ "amount": spent, "currency": "USD" });
         }

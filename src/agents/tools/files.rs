@@ -248,7 +248,9 @@ fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let before = fs::symlink_metadata(path).ok();
     // Other names of the same file would keep the old text, and another owner's file would change hands.
-    let shared = before.as_ref().is_some_and(|data| data.nlink() > 1 || data.uid() != rustix::process::geteuid().as_raw());
+    let shared = before
+        .as_ref()
+        .is_some_and(|data| data.nlink() > 1 || data.uid() != rustix::process::geteuid().as_raw());
     let mode = before.map_or(0o666, |data| data.mode() & 0o7777);
     let beside = match tempfile::Builder::new()
         .prefix(".tether-")

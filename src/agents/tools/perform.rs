@@ -55,7 +55,8 @@ impl Scene<'_> {
         if self.cancel.is_cancelled() {
             return None;
         }
-        let begun = json!({ "sessionUpdate": "tool_call_update", "toolCallId": call.id, "status": "in_progress" });
+        let begun =
+            json!({ "sessionUpdate": "tool_call_update", "toolCallId": call.id, "status": "in_progress" });
         self.client.update(self.session, begun).await;
         let diffs = plan.diffs.clone();
         let outcome = plan.carry_out(self.place, self.cancel).await;

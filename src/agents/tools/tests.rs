@@ -50,7 +50,9 @@ async fn a_file_is_read_in_parts_and_what_is_no_text_is_named() {
     assert!(first.text.ends_with("line 2000\n[lines 1 to 2000 of 3000; go on with offset 2001]"));
     let part = folder.run("read", json!({ "file_path": "long.txt", "offset": 2999, "limit": 5 })).await;
     assert_eq!(part.text, "line 2999\nline 3000\n");
-    for (path, words) in [("empty", "empty"), ("binary", "binary"), (".", "folder"), ("none", "cannot be read")] {
+    for (path, words) in
+        [("empty", "empty"), ("binary", "binary"), (".", "folder"), ("none", "cannot be read")]
+    {
         let outcome = folder.run("read", json!({ "path": path })).await;
         assert!(outcome.text.contains(words), "{path}: {outcome:?}");
     }
@@ -68,7 +70,11 @@ async fn a_file_is_written_with_its_folders_and_keeps_its_mode() {
     assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o7777, 0o750);
     let outcome = folder.run("write", json!({ "path": "a/b/c.txt", "content": "x" })).await;
     assert!(outcome.ok && folder.text("a/b/c.txt") == "x", "{outcome:?}");
-    assert_eq!(fs::read_dir(folder.place.directory.join("a/b")).expect("there").count(), 1, "nothing is left beside");
+    assert_eq!(
+        fs::read_dir(folder.place.directory.join("a/b")).expect("there").count(),
+        1,
+        "nothing is left beside"
+    );
 }
 
 #[tokio::test]
@@ -96,7 +102,8 @@ async fn an_edit_replaces_exactly_what_was_named() {
 async fn a_change_is_not_made_when_something_else_changed_meanwhile() {
     let folder = Folder::with(&[("a.txt", "one\n"), ("sub/x", "")]);
     let place = &folder.place;
-    let write = |path: &str| folder.plan("write", json!({ "path": path, "content": "new\n" })).expect("planned");
+    let write =
+        |path: &str| folder.plan("write", json!({ "path": path, "content": "new\n" })).expect("planned");
     let planned = write("a.txt");
     fs::write(place.directory.join("a.txt"), "changed by somebody\n").expect("written");
     let outcome = planned.carry_out(place, &CancellationToken::new()).await;
@@ -125,9 +132,15 @@ fn what_lies_outside_is_asked_about_by_its_whole_path() {
         let parent = folder.place.directory.parent().expect("a parent").display().to_string();
         assert!(planned.asks, "{name}");
         assert!(planned.title.contains(&parent) && planned.title.contains("outside"), "{}", planned.title);
-        assert!(planned.input["path"].as_str().is_some_and(|path| path.starts_with(&parent)), "{}", planned.input);
+        assert!(
+            planned.input["path"].as_str().is_some_and(|path| path.starts_with(&parent)),
+            "{}",
+            planned.input
+        );
     }
-    for (name, input) in [("read", json!({ "path": "a" })), ("list", json!({})), ("search", json!({ "pattern": "x" }))] {
+    for (name, input) in
+        [("read", json!({ "path": "a" })), ("list", json!({})), ("search", json!({ "pattern": "x" }))]
+    {
         assert!(!folder.plan(name, input).expect("planned").asks, "{name}");
     }
     assert!(folder.plan("write", json!({ "path": "b", "content": "" })).expect("planned").asks);
@@ -146,9 +159,11 @@ async fn lists_and_searches_leave_out_what_git_ignores() {
     assert_eq!(list.text, ".gitignore (7 bytes)\nsrc/\nsrc/a.rs (16 bytes)\nsrc/b.txt (7 bytes)\n");
     let found = folder.run("search", json!({ "pattern": "needle" })).await;
     assert_eq!(found.text, "src/b.txt:1: needle\n");
-    let found = folder.run("search", json!({ "pattern": "needle", "ignore_case": true, "glob": "*.rs" })).await;
+    let found =
+        folder.run("search", json!({ "pattern": "needle", "ignore_case": true, "glob": "*.rs" })).await;
     assert_eq!(found.text, "src/a.rs:2: Needle here\n");
-    let found = folder.run("search", json!({ "pattern": "needle", "path": "src/b.txt", "files_only": true })).await;
+    let found =
+        folder.run("search", json!({ "pattern": "needle", "path": "src/b.txt", "files_only": true })).await;
     assert!(found.text.ends_with("b.txt\n"), "{found:?}");
     assert_eq!(folder.run("search", json!({ "pattern": "nowhere" })).await.text, "[nothing matches]");
     assert!(folder.plan("search", json!({ "pattern": "(" })).is_err());
@@ -173,7 +188,8 @@ async fn a_command_gives_its_output_in_order_and_its_end() {
 async fn a_command_that_takes_too_long_and_what_it_left_behind_are_ended() {
     let folder = Folder::with(&[]);
     let began = Instant::now();
-    let outcome = folder.run("shell", json!({ "command": "echo begun; sleep 60 | cat", "timeout_seconds": 0.3 })).await;
+    let outcome =
+        folder.run("shell", json!({ "command": "echo begun; sleep 60 | cat", "timeout_seconds": 0.3 })).await;
     assert!(outcome.text.starts_with("begun\n[it was ended after 0.3 s"), "{outcome:?}");
     let outcome = folder.run("shell", json!({ "command": "sleep 60 & echo $!" })).await;
     assert!(outcome.ok && outcome.text.contains("in the background were ended"), "{outcome:?}");

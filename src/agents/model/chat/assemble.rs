@@ -156,7 +156,8 @@ impl Assembly {
             }
         } else {
             let same = |known: &Piece| known.call.id == id;
-            let nameless = |known: &Piece| known.call.id.is_empty() && index.is_some() && known.index == index;
+            let nameless =
+                |known: &Piece| known.call.id.is_empty() && index.is_some() && known.index == index;
             self.calls.iter().position(same).or_else(|| self.calls.iter().position(nameless))
         };
         let at = known.unwrap_or_else(|| {

@@ -149,12 +149,16 @@ impl Failure {
                  a model with a longer context"
             ),
             Kind::Model => {
-                format!("the server {base_url} has no model {model}: {cause}; choose another one (TETHER_MODEL)")
+                format!(
+                    "the server {base_url} has no model {model}: {cause}; choose another one (TETHER_MODEL)"
+                )
             }
             Kind::Request => format!("the server {base_url} refuses the request for {model}: {cause}"),
             Kind::Server => format!("the server {base_url} failed: {cause}"),
             Kind::Network => {
-                format!("the server {base_url} cannot be reached: {cause}; is it running, and is the address right?")
+                format!(
+                    "the server {base_url} cannot be reached: {cause}; is it running, and is the address right?"
+                )
             }
         }
     }
@@ -239,18 +243,73 @@ mod tests {
     #[test]
     fn the_errors_of_known_servers_are_understood() {
         for (server, status, body, wanted) in [
-            ("OpenAI", 401, r#"{"error":{"message":"Incorrect API key provided","type":"invalid_request_error","code":"invalid_api_key"}}"#, Kind::Authentication),
-            ("OpenAI", 429, r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#, Kind::UsageLimit),
-            ("OpenAI", 429, r#"{"error":{"message":"Rate limit reached","code":"rate_limit_exceeded"}}"#, Kind::Server),
-            ("OpenAI", 400, r#"{"error":{"message":"too long","code":"context_length_exceeded"}}"#, Kind::ContextLength),
-            ("OpenAI", 404, r#"{"error":{"message":"The model `x` does not exist","code":"model_not_found"}}"#, Kind::Model),
-            ("OpenRouter", 402, r#"{"error":{"message":"Insufficient credits","code":402}}"#, Kind::UsageLimit),
-            ("OpenRouter", 400, r#"{"error":{"message":"This endpoint's maximum context length is 8192 tokens","code":400,"metadata":{}}}"#, Kind::ContextLength),
-            ("Gemini", 400, r#"[{"error":{"code":400,"message":"The input token count (9) exceeds the maximum","status":"INVALID_ARGUMENT"}}]"#, Kind::ContextLength),
-            ("Gemini", 400, r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]"#, Kind::Authentication),
+            (
+                "OpenAI",
+                401,
+                r#"{"error":{"message":"Incorrect API key provided","type":"invalid_request_error","code":"invalid_api_key"}}"#,
+                Kind::Authentication,
+            ),
+            (
+                "OpenAI",
+                429,
+                r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#,
+                Kind::UsageLimit,
+            ),
+            (
+                "OpenAI",
+                429,
+                r#"{"error":{"message":"Rate limit reached","code":"rate_limit_exceeded"}}"#,
+                Kind::Server,
+            ),
+            (
+                "OpenAI",
+                400,
+                r#"{"error":{"message":"too long","code":"context_length_exceeded"}}"#,
+                Kind::ContextLength,
+            ),
+            (
+                "OpenAI",
+                404,
+                r#"{"error":{"message":"The model `x` does not exist","code":"model_not_found"}}"#,
+                Kind::Model,
+            ),
+            (
+                "OpenRouter",
+                402,
+                r#"{"error":{"message":"Insufficient credits","code":402}}"#,
+                Kind::UsageLimit,
+            ),
+            (
+                "OpenRouter",
+                400,
+                r#"{"error":{"message":"This endpoint's maximum context length is 8192 tokens","code":400,"metadata":{}}}"#,
+                Kind::ContextLength,
+            ),
+            (
+                "Gemini",
+                400,
+                r#"[{"error":{"code":400,"message":"The input token count (9) exceeds the maximum","status":"INVALID_ARGUMENT"}}]"#,
+                Kind::ContextLength,
+            ),
+            (
+                "Gemini",
+                400,
+                r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]"#,
+                Kind::Authentication,
+            ),
             ("Ollama", 404, r#"{"error":"model 'x' not found"}"#, Kind::Model),
-            ("llama.cpp", 400, r#"{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error"}}"#, Kind::ContextLength),
-            ("vLLM", 400, r#"{"object":"error","message":"This model's maximum context length is 4096 tokens","code":400}"#, Kind::ContextLength),
+            (
+                "llama.cpp",
+                400,
+                r#"{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error"}}"#,
+                Kind::ContextLength,
+            ),
+            (
+                "vLLM",
+                400,
+                r#"{"object":"error","message":"This model's maximum context length is 4096 tokens","code":400}"#,
+                Kind::ContextLength,
+            ),
             ("FastAPI", 422, r#"{"detail":[{"msg":"field required"}]}"#, Kind::Request),
             ("nginx", 502, "<html><head><title>502 Bad Gateway</title></head></html>", Kind::Server),
             ("anything", 503, "", Kind::Server),
@@ -281,7 +340,8 @@ mod tests {
         let words = |failure: &Failure| failure.words("http://h/v1", "m");
         let page = Failure::of_answer(502, None, b"<html><h1>Bad  Gateway</h1>\n</html>");
         assert_eq!(words(&page), "the server http://h/v1 failed: Bad Gateway (status 502)");
-        let long = Failure::of_answer(400, None, br#"{"error":{"message":"m","code":"context_length_exceeded"}}"#);
+        let long =
+            Failure::of_answer(400, None, br#"{"error":{"message":"m","code":"context_length_exceeded"}}"#);
         assert!(words(&long).contains("begin a new session"), "{}", words(&long));
         let empty = Failure::of_answer(500, None, b"");
         assert!(words(&empty).ends_with("status 500"), "{}", words(&empty));

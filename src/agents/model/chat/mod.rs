@@ -97,7 +97,9 @@ impl Chat {
 
     /// The models that it has.
     pub async fn models(&self) -> Result<Vec<Model>, Failure> {
-        let list = tokio::time::timeout(LIST, async { self.client()?.models().list_byot::<Value>().await.map_err(of_error) });
+        let list = tokio::time::timeout(LIST, async {
+            self.client()?.models().list_byot::<Value>().await.map_err(of_error)
+        });
         let list = list.await.unwrap_or_else(|_| Err(Failure::Network("it does not answer".into())));
         let list = list.map_err(|failure| self.without_key(failure))?;
         // Some give the bare list.
@@ -224,9 +226,10 @@ fn of_error(error: OpenAIError) -> Failure {
             Err(other) => Failure::Network(other.to_string()),
         },
         OpenAIError::Reqwest(error) => Failure::Network(causes(&error)),
-        OpenAIError::JSONDeserialize(error, text) => {
-            Failure::Odd(format!("an answer that is no JSON ({error}): {}", text.chars().take(200).collect::<String>()))
-        }
+        OpenAIError::JSONDeserialize(error, text) => Failure::Odd(format!(
+            "an answer that is no JSON ({error}): {}",
+            text.chars().take(200).collect::<String>()
+        )),
         // The stream broke.
         OpenAIError::StreamError(error) => Failure::Network(error.to_string()),
         other => Failure::Odd(other.to_string()),
@@ -263,4 +266,3 @@ pub fn pause(failed: u32, asked: Option<Duration>, chance: f64) -> Duration {
     let usual = usual.min(Duration::from_secs(30)).mul_f64(0.8 + 0.4 * chance.clamp(0.0, 1.0));
     asked.map_or(usual, |asked| asked.max(Duration::from_millis(100)))
 }
-

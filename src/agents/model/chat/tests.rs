@@ -121,7 +121,12 @@ fn an_error_in_the_middle_is_one() {
 
 #[test]
 fn nothing_that_a_server_sends_is_too_odd() {
-    for odd in [json!(null), json!([]), json!({ "choices": 7 }), json!({ "choices": [{ "delta": { "tool_calls": [7, { "function": 3 }] } }] })] {
+    for odd in [
+        json!(null),
+        json!([]),
+        json!({ "choices": 7 }),
+        json!({ "choices": [{ "delta": { "tool_calls": [7, { "function": 3 }] } }] }),
+    ] {
         let mut assembly = Assembly::default();
         assert_eq!(assembly.take(&odd), Ok(Vec::new()), "{odd}");
         assert!(assembly.finish().said.calls.is_empty(), "{odd}");
