@@ -146,6 +146,9 @@ impl Client {
         let base = Url::parse(&url).map_err(|error| odd(error.to_string()))?;
         let http = reqwest::Client::builder()
             .no_proxy()
+            // Plain HTTP needs no certificates. Reading the system's takes longer than most commands, and some
+            // machines have none.
+            .tls_certs_only([])
             // A command asks a few times at the most, and an idle connection would hold up a daemon that stops.
             .pool_max_idle_per_host(0)
             .timeout(PATIENCE)

@@ -1,6 +1,7 @@
-//! What a person or a program touches of Tether: configuration, command line, HTTP. The supervised
-//! world behind it is the crate `tether-actors`.
+//! What a person or a program touches of Tether: configuration, command line, HTTP, and two
+//! agents of our own. The supervised world behind it is the crate `tether-actors`.
 
+pub mod agents;
 pub mod api;
 pub mod cli;
 pub mod client;

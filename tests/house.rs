@@ -29,7 +29,11 @@ const KEPT: [(&str, &[&str], &str); 4] = [
         &["actors/src/agent", "src/cli", "src/api", "src/daemon"],
         "agents are started in one place",
     ),
-    ("tokio::process", &["actors/src/agent", "src/cli", "src/api"], "agents are started in one place"),
+    (
+        "tokio::process",
+        &["actors/src/agent", "src/agents", "src/cli", "src/api"],
+        "agents are started in one place",
+    ),
     ("actix::Supervisor", &[], "it does not see panics: the registry supervises"),
 ];
 
@@ -47,6 +51,13 @@ fn faults(path: &str, source: &str) -> Vec<String> {
                     fault(number, format!("`{name}` names `{named}`, which is above it"));
                 }
             }
+        }
+        // Our own agents are programs like any others: all that they know of the daemon is the protocol.
+        let elsewhere = |rest: &str| !rest.starts_with("agents");
+        if path.starts_with("src/agents")
+            && (code.contains("tether_actors") || code.split("crate::").skip(1).any(elsewhere))
+        {
+            fault(number, "our own agents name the daemon".into());
         }
         if path.starts_with("actors/") && code.contains("tether::") {
             fault(number, "the supervised world names the program above it".into());
@@ -156,6 +167,8 @@ fn a_lower_room_that_names_an_upper_one_is_found_in_every_form() {
         ("actors/src/session/actor.rs", "fn f() { tether::api::serve() }"),
         ("actors/src/session/actor.rs", "let db = sled::open(path);"),
         ("src/config.rs", "use std::process::Command;"),
+        ("src/agents/model/turn.rs", "use crate::client::Client;"),
+        ("src/agents/model/turn.rs", "use tether_actors::domain::ids::RunId;"),
         ("actors/src/registry/mod.rs", "actix::Supervisor::start(f)"),
         ("src/main.rs", "fn later() { unimplemented!() }"),
         ("tests/e2e/turn.rs", "#[ignore = \"slow\"]"),
@@ -174,6 +187,7 @@ fn what_the_plan_allows_is_not_a_fault() {
         ("actors/src/domain/event.rs", "let text = \"reassembled\"; // as sled does"),
         ("actors/src/session/actor.rs", "use super::messages::Start; use crate::session::state;"),
         ("src/api/mod.rs", "use tether_actors::registry::World;"),
+        ("src/agents/model/turn.rs", "use crate::agents::acp::Client;"),
     ] {
         assert_eq!(faults(path, source), Vec::<String>::new(), "{path}: {source}");
     }

@@ -8,6 +8,7 @@ mod args;
 mod ask;
 mod completions;
 mod delete;
+mod demo_agent;
 mod deny;
 mod failure;
 mod grants;
@@ -16,6 +17,7 @@ mod input;
 mod interrupt;
 mod list;
 mod logs;
+mod model_agent;
 mod new;
 mod open;
 mod output;
@@ -89,6 +91,9 @@ fn run(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Start(args) => start::run(args, cx),
         Command::Completions(args) => completions::run(&args, cx),
         Command::Init(args) => init::run(&args, cx),
+        // Programs of their own, which talk to whoever started them.
+        Command::ModelAgent(args) => model_agent::run(args),
+        Command::DemoAgent(args) => demo_agent::run(args),
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let done = runtime.block_on(talk(command, cx));
@@ -119,6 +124,10 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Agents => agents::run(cx).await,
         Command::Trust(args) => trust::run(&args, cx).await,
         Command::Verify => verify::run(cx).await,
-        Command::Start(_) | Command::Completions(_) | Command::Init(_) => Ok(()),
+        Command::Start(_)
+        | Command::Completions(_)
+        | Command::Init(_)
+        | Command::ModelAgent(_)
+        | Command::DemoAgent(_) => Ok(()),
     }
 }

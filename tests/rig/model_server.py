@@ -20,10 +20,15 @@ say how far the script has come. Any other line is ignored, so a prompt may hold
     READ path              call the agent's file-reading tool
     ASK question|a|b       call the agent's question tool (where it has one)
     TOOL name json         call any tool by its name
-    FAIL status            answer with that HTTP status instead
-    DROP                   cut the connection in mid-stream
+    FAIL status [message]  answer with that HTTP status instead
+    FLAKY name count status [seconds]   the same, but only for the first `count` requests that come to it; with
+                           `seconds`, they are told to come back after so long
+    DROP [name]            cut the connection in mid-stream; with a name, only the first time
     HOLD name              stop in mid-stream until somebody posts to /release/name
     ECHO                   say the text of the last tool result (a denial's reason, say)
+    AND                    between two tool directives: call both in one answer
+    PIECES count           stream the input of the next tool calls in pieces of so many characters (Chat Completions)
+    REASON field text      reason under this name of a delta's field (Chat Completions)
 
 Several tool directives run one after the other: each request answers up to and with the next tool
 call. After the last one it says what is left, or "done".
@@ -37,7 +42,9 @@ usage: model_server.py [--port 0] [--log FILE] [--bodies FILE]   prints the port
 import argparse, json, re, sys, threading, time, uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-VERBS = {"SAY", "THINK", "STREAM", "SLEEP", "SHELL", "WRITE", "READ", "ASK", "TOOL", "FAIL", "DROP", "HOLD", "ECHO"}
+VERBS = {"SAY", "THINK", "STREAM", "SLEEP", "SHELL", "WRITE", "READ", "ASK", "TOOL", "FAIL", "DROP", "HOLD", "ECHO",
+         "AND", "PIECES", "REASON", "FLAKY"}
+CHAT_ONLY = {"PIECES", "REASON"}
 TOOLS = {"SHELL", "WRITE", "READ", "ASK", "TOOL"}
 LOG = None
 BODIES = None
@@ -45,6 +52,7 @@ LOCK = threading.Lock()
 HOLDS = threading.Condition()
 RELEASED = set()
 WAITING = {}
+SEEN = {}
 
 
 def log(kind, **row):
@@ -69,6 +77,13 @@ def hold(name, alive=lambda: None):
             WAITING[name] -= 1
 
 
+def times(name):
+    """How often this was called with this name, this time included."""
+    with LOCK:
+        SEEN[name] = SEEN.get(name, 0) + 1
+        return SEEN[name]
+
+
 def parse(text):
     steps = []
     for line in (text or "").splitlines():
@@ -90,12 +105,14 @@ def plan(turns):
             done += 1
             last = text
     left, skipped = [], 0
-    for step in script:
+    for at, step in enumerate(script):
         if skipped < done:
             skipped += step[0] in TOOLS
             continue
+        if step[0] == "AND":
+            continue
         left.append(("SAY", last) if step[0] == "ECHO" else step)
-        if step[0] in TOOLS:
+        if step[0] in TOOLS and script[at + 1:at + 2] != [("AND", "")]:
             return left
     if not any(v in ("SAY", "STREAM", "FAIL", "DROP") for v, _ in left):
         left.append(("SAY", "done"))
@@ -194,9 +211,11 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def json(self, status, body):
+    def json(self, status, body, headers={}):
         data = json.dumps(body).encode()
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
         self.end_headers()
@@ -225,6 +244,10 @@ class Handler(BaseHTTPRequestHandler):
     def event(self, name, data):
         head = "event: %s\n" % name if name else ""
         self.wfile.write((head + "data: " + (data if isinstance(data, str) else json.dumps(data)) + "\n\n").encode())
+        self.wfile.flush()
+
+    def comment(self):
+        self.wfile.write(b": still here\n\n")
         self.wfile.flush()
 
     def do_POST(self):
@@ -260,9 +283,16 @@ class Handler(BaseHTTPRequestHandler):
                         BODIES.flush()
                 log("request", path=path, model=body.get("model"), steps=steps, tools=names, turns=len(history), images=len(re.findall(rb'"type": ?"(?:image|image_url|input_image)"', raw)), auth=bool(self.headers.get("authorization") or self.headers.get("x-api-key")))
                 fail = next((r for v, r in steps if v == "FAIL"), None)
+                flaky = next((r.split() for v, r in steps if v == "FLAKY"), None)
+                steps = [s for s in steps if s[0] != "FLAKY" and (s[0] not in CHAT_ONLY or answer == self.say_chat)]
+                headers = {}
+                if flaky and times("FLAKY " + flaky[0]) <= int(flaky[1]):
+                    fail = flaky[2]
+                    headers = {"retry-after": flaky[3]} if flaky[3:] else {}
                 if fail:
-                    status = int(fail.split()[0])
-                    return self.json(status, {"type": "error", "error": {"type": "api_error", "message": "scripted failure %d" % status}})
+                    status, _, message = fail.partition(" ")
+                    error = {"type": "api_error", "message": message or "scripted failure %s" % status}
+                    return self.json(int(status), {"type": "error", "error": error}, headers)
                 try:
                     return answer(body, steps, names)
                 except (BrokenPipeError, ConnectionResetError):
@@ -298,7 +328,9 @@ class Handler(BaseHTTPRequestHandler):
             for piece in re.findall(r"\S+\s*|\s+", rest) or [""]:
                 yield piece
 
-    def cut(self):
+    def cut(self, name=""):
+        if name and times("DROP " + name) > 1:
+            return
         self.wfile.flush()
         self.connection.shutdown(2)
         raise BrokenPipeError
@@ -333,7 +365,8 @@ class Handler(BaseHTTPRequestHandler):
                 hold(rest, lambda: self.event("ping", {"type": "ping"}))
                 continue
             if verb == "DROP":
-                self.cut()
+                self.cut(rest)
+                continue
             if verb in ("SAY", "STREAM", "THINK"):
                 think = verb == "THINK"
                 block = {"type": "thinking", "thinking": "", "signature": ""} if think else {"type": "text", "text": ""}
@@ -373,14 +406,20 @@ class Handler(BaseHTTPRequestHandler):
             self.event(None, {"id": ident, "object": "chat.completion.chunk", "created": int(time.time()), "model": model,
                               "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more})
         chunk({"role": "assistant", "content": ""})
-        finish = "stop"
+        finish, calls, size = "stop", 0, 0
         for verb, rest in steps:
             if verb == "SLEEP":
                 time.sleep(float(rest or 1))
             elif verb == "HOLD":
-                hold(rest)
+                hold(rest, self.comment)
+            elif verb == "PIECES":
+                size = int(rest)
+            elif verb == "REASON":
+                field, _, text = rest.partition(" ")
+                for piece in self.deltas("SAY", text):
+                    chunk({field: piece})
             elif verb == "DROP":
-                self.cut()
+                self.cut(rest)
             elif verb == "THINK":
                 chunk({"reasoning_content": rest})
             elif verb in ("SAY", "STREAM"):
@@ -388,7 +427,12 @@ class Handler(BaseHTTPRequestHandler):
                     chunk({"content": piece})
             else:
                 name, args = tool_call(verb, rest, names)
-                chunk({"tool_calls": [{"index": 0, "id": "call_" + uuid.uuid4().hex[:20], "type": "function", "function": {"name": name, "arguments": json.dumps(args)}}]})
+                text = json.dumps(args)
+                first = 0 if size else len(text)
+                chunk({"tool_calls": [{"index": calls, "id": "call_" + uuid.uuid4().hex[:20], "type": "function", "function": {"name": name, "arguments": text[:first]}}]})
+                for at in range(first, len(text), size or 1):
+                    chunk({"tool_calls": [{"index": calls, "function": {"arguments": text[at:at + size]}}]})
+                calls += 1
                 finish = "tool_calls"
         chunk({}, finish, usage=usage)
         self.event(None, "[DONE]")
@@ -415,7 +459,8 @@ class Handler(BaseHTTPRequestHandler):
                 hold(rest)
                 continue
             if verb == "DROP":
-                self.cut()
+                self.cut(rest)
+                continue
             if verb == "THINK":
                 item = {"type": "reasoning", "id": "rs_" + uuid.uuid4().hex[:20], "summary": [{"type": "summary_text", "text": rest}], "encrypted_content": None}
                 self.event("response.output_item.added", {"type": "response.output_item.added", "output_index": index, "item": {**item, "summary": []}})
@@ -480,7 +525,7 @@ class Handler(BaseHTTPRequestHandler):
             elif verb == "HOLD":
                 hold(rest)
             elif verb == "DROP":
-                self.cut()
+                self.cut(rest)
             elif verb == "THINK":
                 self.event(None, answer([{"text": rest, "thought": True}]))
             elif verb in ("SAY", "STREAM"):

@@ -3,6 +3,7 @@
 //! Nothing here waits for a fixed time: every wait is on a condition and has a deadline, and what failed
 //! prints the transcript, the daemon's log and the model's requests.
 
+pub mod acp;
 pub mod api;
 pub mod cli;
 pub mod daemon;
@@ -17,6 +18,7 @@ pub mod ws;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+pub use acp::AcpAgent;
 pub use api::Api;
 pub use daemon::Daemon;
 pub use home::Home;

@@ -15,16 +15,20 @@ pub struct Model {
     /// Where it listens.
     pub port: u16,
     log: PathBuf,
+    bodies: PathBuf,
 }
 
 impl Model {
     /// Starts one whose log lies in this home.
     pub fn start(home: &Home) -> Self {
         let log = home.path().join("model.log");
+        let bodies = home.path().join("model.bodies");
         let mut child = Command::new("python3")
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rig/model_server.py"))
             .arg("--log")
             .arg(&log)
+            .arg("--bodies")
+            .arg(&bodies)
             .env(MARK, &home.mark)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -34,7 +38,7 @@ impl Model {
         let output = child.stdout.take().expect("its output was asked for");
         BufReader::new(output).read_line(&mut first).expect("the scripted model says its port");
         let port = first.trim().parse().unwrap_or_else(|_| panic!("not a port: {first:?}"));
-        Self { child, port, log }
+        Self { child, port, log, bodies }
     }
 
     /// Waits until an answer is stopped at `HOLD name`.
@@ -58,6 +62,14 @@ impl Model {
             .iter()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
             .filter(|row| row["kind"] == "request")
+            .collect()
+    }
+
+    /// The whole bodies of those requests.
+    pub fn bodies(&self) -> Vec<Value> {
+        let rows = super::lines(&self.bodies);
+        rows.iter()
+            .filter_map(|line| Some(serde_json::from_str::<Value>(line).ok()?["body"].clone()))
             .collect()
     }
 
