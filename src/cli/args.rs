@@ -36,6 +36,8 @@ pub enum Command {
     Status,
     /// Open the web app in a browser, logged in
     Open,
+    /// Show a QR code and a link that log one phone or browser in
+    Pair(PairArgs),
     /// List sessions
     List(ListArgs),
     /// Make a session, and start it if there is a prompt
@@ -58,6 +60,8 @@ pub enum Command {
     Delete(SessionArgs),
     /// Print the events of a session, or the daemon's log
     Logs(LogsArgs),
+    /// Write a session to a file: its events, or the conversation
+    Export(ExportArgs),
     /// Check that the daemon answers and the token fits
     Verify,
     /// Print a completion script for a shell
@@ -246,6 +250,28 @@ pub struct LogsArgs {
     /// Print events as the JSON that they are, one a line
     #[arg(long)]
     pub raw: bool,
+}
+
+/// `tether pair`
+#[derive(Debug, Args)]
+pub struct PairArgs {
+    /// Address of the daemon that the link shall lead to, one of those that are listed; the best for a phone otherwise
+    #[arg(long, value_name = "URL")]
+    pub address: Option<String>,
+}
+
+/// `tether export`
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Session id, or enough of its beginning
+    #[arg(value_name = "ID")]
+    pub session: String,
+    /// Events as they are (`jsonl`), or the conversation as Markdown or as a page
+    #[arg(long, value_enum, default_value = "jsonl")]
+    pub format: crate::export::Format,
+    /// Write to this file, which must not exist; standard output otherwise
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<std::path::PathBuf>,
 }
 
 /// `tether completions`

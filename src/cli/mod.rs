@@ -8,6 +8,7 @@ mod ask;
 mod completions;
 mod delete;
 mod deny;
+mod export;
 mod failure;
 mod grants;
 mod init;
@@ -18,6 +19,7 @@ mod logs;
 mod new;
 mod open;
 mod output;
+mod pair;
 mod render;
 mod resolve;
 mod start;
@@ -103,6 +105,7 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Stop(args) => stop::run(&args, cx).await,
         Command::Status => status::run(cx).await,
         Command::Open => open::run(cx).await,
+        Command::Pair(args) => pair::run(&args, cx).await,
         Command::List(args) => list::run(&args, cx).await,
         Command::New(args) => new::run(args, cx).await,
         Command::Input(args) => input::run(&args, cx).await,
@@ -114,6 +117,7 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Grants(args) => grants::run(&args, cx).await,
         Command::Delete(args) => delete::run(&args, cx).await,
         Command::Logs(args) => logs::run(&args, cx).await,
+        Command::Export(args) => export::run(&args, cx).await,
         Command::Verify => verify::run(cx).await,
         Command::Start(_) | Command::Completions(_) | Command::Init(_) => Ok(()),
     }
