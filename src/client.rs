@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tether_actors::domain::approval::{Answer, Approval, Grant};
 use tether_actors::domain::session::Session;
 use tether_actors::domain::trust::TrustedDirectory;
+use tether_actors::domain::time::Stamp;
 
 pub use feed::{Feed, FeedItem};
 
@@ -25,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long the daemon may take to look at the agent programs.
 const LOOKING: Duration = Duration::from_secs(30);
+/// How long a file may take.
+const LONG_PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// As many approvals as the API gives at once.
 const MOST: &str = "1000";
@@ -121,10 +124,46 @@ pub struct NewSession {
 }
 
 /// A code that logs one browser in, once.
-#[derive(Clone, Debug, Deserialize)]
-pub struct LoginCode {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Pairing {
     /// The code.
     pub code: String,
+    /// What a browser opens.
+    pub link: String,
+    /// Until when it is good.
+    pub expires_at: Stamp,
+    /// Where the daemon can be reached, the best for a phone first.
+    pub addresses: Vec<PairingAddress>,
+    /// What to do so that a phone can reach it.
+    pub hint: Option<String>,
+}
+
+/// An address of the daemon.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PairingAddress {
+    /// Without a slash at its end.
+    pub url: String,
+    /// `named`, `tailscale`, `lan` or `loopback`.
+    pub kind: String,
+    /// What to know before it is used.
+    pub warning: Option<String>,
+}
+
+/// A file on its way.
+#[derive(Debug)]
+pub struct Download {
+    response: reqwest::Response,
+    url: String,
+}
+
+impl Download {
+    /// The next piece; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<bytes::Bytes>, ClientError> {
+        self.response.chunk().await.map_err(|error| ClientError::Unreachable {
+            url: self.url.clone(),
+            cause: format!("the file broke off: {}", root_cause(&error)),
+        })
+    }
 }
 
 /// A daemon to talk to.
@@ -225,6 +264,17 @@ impl Client {
     pub async fn forget_trust(&self, path: &str) -> Result<(), ClientError> {
         let request = self.request(Method::DELETE, &["api", "trusted-directories"]).query(&[("path", path)]);
         self.call::<Value>(request).await.map(drop)
+    /// A session as a file, chunk by chunk.
+    pub async fn export(&self, session: &str, format: &str) -> Result<Download, ClientError> {
+        let request =
+            self.request(Method::GET, &["api", "sessions", session, "export"]).query(&[("format", format)]);
+        let response = request.timeout(LONG_PATIENCE).send().await.map_err(|error| self.failed(&error))?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = response.bytes().await.map_err(|error| self.failed(&error))?;
+            return Err(refusal(status.as_u16(), &body));
+        }
+        Ok(Download { response, url: self.url() })
     }
 
     /// The chat platforms; `None` from a server that does not tell.
@@ -269,9 +319,9 @@ impl Client {
             .map(drop)
     }
 
-    /// A code that logs a browser in.
-    pub async fn login_code(&self) -> Result<LoginCode, ClientError> {
-        self.call(self.request(Method::POST, &["api", "devices", "codes"])).await
+    /// A code that logs a browser in; with an address, its link leads there.
+    pub async fn pair(&self, address: Option<&str>) -> Result<Pairing, ClientError> {
+        self.call(self.request(Method::POST, &["api", "pairing"]).json(&json!({ "address": address }))).await
     }
 
     /// Stops the daemon; with `agents` the agent programs too.

@@ -7,5 +7,6 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod daemon;
+pub mod export;
 pub mod logging;
 pub mod render;

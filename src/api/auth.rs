@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::http::{Method, header};
+use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use std::future::{Ready, ready};
 use subtle::ConstantTimeEq;
@@ -12,6 +13,7 @@ use tether_actors::domain::ids::DeviceId;
 
 use super::Api;
 use super::error::ApiError;
+use super::pairing::Found;
 
 /// Who sent a request, once it was let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +44,7 @@ impl FromRequest for Caller {
 }
 
 /// Lets a request in or not. What was found out of the sender is kept with the request.
-pub async fn admit(api: &Api, req: &ServiceRequest) -> Result<(), ApiError> {
+pub async fn admit(api: &Data<Api>, req: &ServiceRequest) -> Result<(), ApiError> {
     check_host(api, req)?;
     // The path as the router will see it, which is not always how it was sent (`/%61pi`).
     if !is_protected(req.match_info().unprocessed(), req.method()) {
@@ -99,7 +101,7 @@ fn is_protected(path: &str, method: &Method) -> bool {
 }
 
 /// The sender; the error says whether a wrong token was given (and not just none).
-fn identify(api: &Api, req: &ServiceRequest) -> Result<Caller, bool> {
+fn identify(api: &Data<Api>, req: &ServiceRequest) -> Result<Caller, bool> {
     let surface = match req.headers().get("x-tether-surface").and_then(|value| value.to_str().ok()) {
         Some("cli") => "cli",
         Some("web") => "web",
@@ -114,15 +116,27 @@ fn identify(api: &Api, req: &ServiceRequest) -> Result<Caller, bool> {
         if !token.is_empty() && bool::from(given.as_bytes().ct_eq(token.as_bytes())) {
             return Ok(Caller { surface, name: None, device: None });
         }
-        if let Some(device) = api.pairing.find(given) {
-            return Ok(Caller { surface, name: Some(device.name), device: Some(device.id) });
+        if let Some(found) = api.pairing.find(given) {
+            return Ok(admitted(api, surface, found));
         }
     }
     let cookie = req.cookie(&api.cookie_name);
-    if let Some(device) = cookie.as_ref().and_then(|cookie| api.pairing.find(cookie.value())) {
-        return Ok(Caller { surface: "web", name: Some(device.name), device: Some(device.id) });
+    if let Some(found) = cookie.as_ref().and_then(|cookie| api.pairing.find(cookie.value())) {
+        return Ok(admitted(api, "web", found));
     }
     Err(bearer.is_some() || cookie.is_some())
+}
+
+fn admitted(api: &Data<Api>, surface: &'static str, Found { device, store }: Found) -> Caller {
+    if store {
+        let (api, id) = (api.clone(), device.id.clone());
+        actix_web::rt::spawn(async move {
+            if let Err(error) = api.pairing.store_seen(&api.log, &id).await {
+                tracing::warn!(device = %id, %error, "it could not be stored that the device was seen");
+            }
+        });
+    }
+    Caller { surface, name: Some(device.name), device: Some(device.id) }
 }
 
 fn bearer(req: &ServiceRequest) -> Option<&str> {

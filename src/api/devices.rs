@@ -1,9 +1,9 @@
-//! Paired devices: login with a one-time code, list, removal.
+//! Paired devices: one-time codes, login, list, names, removal.
 
 use actix_web::cookie::{Cookie, SameSite, time};
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Json};
-use actix_web::{HttpRequest, HttpResponse, delete, get, post};
+use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tether_actors::domain::device::Device;
@@ -11,6 +11,7 @@ use tether_actors::domain::ids::DeviceId;
 use tether_actors::domain::time::Stamp;
 
 use super::Api;
+use super::addresses::{self, Address, AddressKind};
 use super::auth::Caller;
 use super::error::{ApiError, ErrorBody};
 use super::extract::{Body, FromFields, path_id};
@@ -27,10 +28,13 @@ const COOKIE_DAYS: i64 = 400;
 pub(super) struct DeviceView {
     #[schema(value_type = String)]
     id: DeviceId,
-    /// What it was called when it was paired.
+    /// What the person calls it.
     name: String,
     #[schema(value_type = String)]
     created_at: Stamp,
+    /// When it last asked for something.
+    #[schema(value_type = Option<String>)]
+    last_seen_at: Option<Stamp>,
     /// Whether it is the one that asks.
     current: bool,
 }
@@ -41,6 +45,7 @@ impl DeviceView {
             id: device.id.clone(),
             name: device.name.clone(),
             created_at: device.created_at,
+            last_seen_at: device.last_seen_at,
             current: caller == Some(&device.id),
         }
     }
@@ -65,37 +70,142 @@ pub(super) async fn remove_device(
     req: HttpRequest,
 ) -> Result<Json<Value>, ApiError> {
     let id = DeviceId::from(path_id(&req, "device_id"));
-    if !api.pairing.knows(&id) {
-        return Err(ApiError::not_found(format!("no device {id}")));
+    if !api.pairing.remove(&api.log, &id).await? {
+        return Err(no_device(&id));
     }
-    forget(&api, &id).await?;
     tracing::info!(device = %id, by = %caller.actor(), "device removed");
     Ok(Json(json!({"ok": true})))
 }
 
-/// On disk first: a device that was said to be gone must not come back with a restart.
-async fn forget(api: &Api, id: &DeviceId) -> Result<(), ApiError> {
-    api.log.delete_device(id.clone()).await?;
-    api.pairing.remove(id);
-    Ok(())
+fn no_device(id: &DeviceId) -> ApiError {
+    ApiError::not_found(format!("no device {id}: it was removed"))
 }
 
-/// A code that logs one device in.
+/// A name.
+#[derive(utoipa::ToSchema)]
+pub(super) struct RenameDevice {
+    /// 1 to 80 characters; runs of blanks become one.
+    name: String,
+}
+
+impl FromFields for RenameDevice {
+    fn read(fields: &mut Fields) -> Self {
+        Self { name: tidy(&fields.required_text("name", 1, NAME)) }
+    }
+}
+
+fn tidy(name: &str) -> String {
+    name.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Give a device another name.
+#[utoipa::path(
+    tag = "devices", params(("device_id" = String, Path)), request_body = RenameDevice,
+    responses((status = 200, body = DeviceView), (status = 404, body = ErrorBody))
+)]
+#[patch("/api/devices/{device_id}")]
+pub(super) async fn rename_device(
+    caller: Caller,
+    api: Data<Api>,
+    req: HttpRequest,
+    body: Body<RenameDevice>,
+) -> Result<Json<DeviceView>, ApiError> {
+    let id = DeviceId::from(path_id(&req, "device_id"));
+    if body.0.name.is_empty() {
+        return Err(ApiError::invalid("the name is empty"));
+    }
+    let device = api.pairing.rename(&api.log, &id, body.0.name).await?.ok_or_else(|| no_device(&id))?;
+    Ok(Json(DeviceView::new(&device, caller.device.as_ref())))
+}
+
+/// How to pair.
+#[derive(utoipa::ToSchema)]
+pub(super) struct PairingRequest {
+    /// The address that the link shall lead to, one of those that are answered; the best for a phone otherwise.
+    address: Option<String>,
+}
+
+impl FromFields for PairingRequest {
+    const OPTIONAL: bool = true;
+
+    fn read(fields: &mut Fields) -> Self {
+        Self { address: fields.text_within("address", 0, 300) }
+    }
+}
+
+/// A code that logs one device in, and how it gets there.
 #[derive(Serialize, utoipa::ToSchema)]
-pub(super) struct CodeAnswer {
-    /// `XXXXX-XXXXX`.
+pub(super) struct PairingAnswer {
+    /// `XXXXX-XXXXX`, good once.
     code: String,
-    /// Seconds for which it is good.
-    expires_in_s: u64,
+    /// What a browser opens to be logged in. The code is behind `#`, so that no server, proxy or log sees it.
+    link: String,
+    /// Until when.
+    #[schema(value_type = String)]
+    expires_at: Stamp,
+    /// Where this daemon can be reached, the best for a phone first.
+    addresses: Vec<Address>,
+    /// What to do so that a phone can reach it; null if one can.
+    hint: Option<String>,
+    /// The link as a QR code: an SVG document of its own.
+    qr_svg: String,
 }
 
-/// Make a code that logs one device in, once, within ten minutes.
-#[utoipa::path(tag = "devices", responses((status = 201, body = CodeAnswer)))]
-#[post("/api/devices/codes")]
-pub(super) async fn make_code(caller: Caller, api: Data<Api>) -> HttpResponse {
-    tracing::info!(by = %caller.actor(), "login code made");
+/// Make a code that logs one device in, once, within ten minutes, with a link and a QR code for it.
+#[utoipa::path(
+    tag = "devices", request_body(content = Option<PairingRequest>),
+    responses((status = 201, body = PairingAnswer), (status = 422, body = ErrorBody))
+)]
+#[post("/api/pairing")]
+pub(super) async fn make_pairing(
+    caller: Caller,
+    api: Data<Api>,
+    body: Body<PairingRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let settings = &api.settings;
+    let addresses = addresses::reachable(
+        &settings.bound,
+        addresses::interfaces(),
+        settings.port,
+        &settings.allowed_hosts,
+    );
+    let base = match &body.0.address {
+        Some(wanted) => {
+            let wanted = wanted.trim_end_matches('/');
+            let known = addresses.iter().find(|address| address.url == wanted);
+            known
+                .ok_or_else(|| ApiError::invalid(format!("{wanted} is none of this daemon's addresses")))?
+                .url
+                .clone()
+        }
+        None => {
+            addresses.first().map_or_else(|| format!("http://127.0.0.1:{}", settings.port), |a| a.url.clone())
+        }
+    };
+    let only_here = addresses.iter().all(|address| address.kind == AddressKind::Loopback);
+    let hint = only_here.then(|| {
+        "only this machine can reach the daemon: to pair a phone, put a tunnel or VPN in front and name it in \
+         TETHER_AGENT_ALLOWED_HOSTS, or listen on its address with TETHER_AGENT_HOST"
+            .to_owned()
+    });
     let code = api.pairing.new_code();
-    HttpResponse::Created().json(CodeAnswer { code, expires_in_s: pairing::CODE_LIFETIME.as_secs() })
+    let link = crate::client::login_url(&base, &code);
+    let lifetime = i64::try_from(pairing::CODE_LIFETIME.as_secs()).unwrap_or_default();
+    let expires_at = Stamp::now().plus_seconds(lifetime);
+    let qr_svg = qr_svg(&link)?;
+    tracing::info!(by = %caller.actor(), "login code made");
+    Ok(HttpResponse::Created().json(PairingAnswer { code, link, expires_at, addresses, hint, qr_svg }))
+}
+
+/// Dark on white whatever the theme, as readers of codes want it.
+fn qr_svg(link: &str) -> Result<String, ApiError> {
+    let code = qrcode::QrCode::new(link).map_err(|error| {
+        ApiError::invalid(format!("the link is too long for a QR code ({error}): choose another address"))
+    })?;
+    let mut svg = code.render::<qrcode::render::svg::Color<'_>>();
+    svg.min_dimensions(240, 240);
+    svg.dark_color(qrcode::render::svg::Color("#000")).light_color(qrcode::render::svg::Color("#fff"));
+    Ok(svg.build())
 }
 
 /// A login.
@@ -146,19 +256,19 @@ pub(super) async fn login(
     let Body(Login { code, name, return_token }) = body;
     if !api.pairing.use_code(&code) {
         api.throttle.failed(req.peer_addr().map(|address| address.ip())).await?;
-        let message = "this code is wrong, used or too old: make a new one with `tether open`";
+        let message = "this code is wrong, used or too old: make a new one with `tether pair`";
         return Err(ApiError::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message));
     }
-    let name = name.map(|name| name.split_whitespace().collect::<Vec<_>>().join(" "));
+    let name = name.map(|name| tidy(&name)).filter(|name| !name.is_empty());
     let token = pairing::new_token();
     let device = Device {
         id: DeviceId::random(),
-        name: name.filter(|name| !name.is_empty()).unwrap_or_else(|| "a browser".into()),
+        name: name.unwrap_or_else(|| usual_name(&req)),
         token_hash: pairing::hash(&token),
         created_at: Stamp::now(),
+        last_seen_at: Some(Stamp::now()),
     };
-    api.log.put_device(device.clone()).await?;
-    api.pairing.add(device.clone());
+    api.pairing.add(&api.log, device.clone()).await?;
     tracing::info!(device = %device.id, name = device.name, "device paired");
     let cookie = Cookie::build(api.cookie_name.clone(), token.clone())
         .path("/")
@@ -172,6 +282,40 @@ pub(super) async fn login(
     Ok(HttpResponse::Ok().cookie(cookie).json(answer))
 }
 
+/// What a device is called that gave itself no name: its browser and its system, as far as it tells.
+fn usual_name(req: &HttpRequest) -> String {
+    let agent =
+        req.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let find = |known: &[(&str, &'static str)]| {
+        known.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name)
+    };
+    // Most pretend to be others too, so the order counts.
+    let browser = find(&[
+        ("Edg", "Edge"),
+        ("OPR/", "Opera"),
+        ("SamsungBrowser", "Samsung Internet"),
+        ("Firefox", "Firefox"),
+        ("FxiOS", "Firefox"),
+        ("CriOS", "Chrome"),
+        ("Chrome", "Chrome"),
+        ("Safari", "Safari"),
+    ]);
+    let system = find(&[
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Macintosh", "Mac"),
+        ("Windows", "Windows"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ]);
+    match (browser, system) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(one), None) | (None, Some(one)) => one.to_owned(),
+        (None, None) => "a browser".to_owned(),
+    }
+}
+
 /// Whether the page came over TLS (through a proxy). Otherwise a cookie marked as secure would be dropped.
 fn is_https(req: &HttpRequest) -> bool {
     let origin = req.headers().get(header::ORIGIN).and_then(|value| value.to_str().ok());
@@ -183,7 +327,7 @@ fn is_https(req: &HttpRequest) -> bool {
 #[post("/api/logout")]
 pub(super) async fn logout(caller: Caller, api: Data<Api>) -> Result<HttpResponse, ApiError> {
     if let Some(id) = &caller.device {
-        forget(&api, id).await?;
+        api.pairing.remove(&api.log, id).await?;
         tracing::info!(device = %id, "device logged out");
     }
     let mut cookie = Cookie::build(api.cookie_name.clone(), "")
@@ -193,4 +337,42 @@ pub(super) async fn logout(caller: Caller, api: Data<Api>) -> Result<HttpRespons
         .finish();
     cookie.make_removal();
     Ok(HttpResponse::Ok().cookie(cookie).json(json!({"ok": true})))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_without_a_name_is_called_by_its_browser_and_system() {
+        let name = |agent: &str| {
+            let request = actix_web::test::TestRequest::default().insert_header((header::USER_AGENT, agent));
+            usual_name(&request.to_http_request())
+        };
+        for (agent, wanted) in [
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 Version/18.0 Safari/604",
+                "Safari on iPhone",
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537 Chrome/140.0 Mobile Safari/537",
+                "Chrome on Android",
+            ),
+            ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
+            ("curl/8", "a browser"),
+            ("", "a browser"),
+        ] {
+            assert_eq!(name(agent), wanted);
+        }
+    }
+
+    #[test]
+    fn a_link_becomes_a_picture_without_anything_that_a_page_would_refuse() {
+        let svg = qr_svg("http://192.168.1.5:8787/login#code=ABCDE-FGHJK").expect("it is short enough");
+        assert!(svg.contains("<svg") && svg.ends_with("</svg>"), "{svg}");
+        for word in ["style=", "<script", "onload"] {
+            assert!(!svg.contains(word), "{word}");
+        }
+        assert!(qr_svg(&"x".repeat(5_000)).is_err());
+    }
 }

@@ -1,11 +1,13 @@
 //! Directories of this machine: what a person typed made into what exists.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actix_web::get;
 use actix_web::web::{Data, Json};
 use serde::Serialize;
+use tether_actors::domain::time::Stamp;
 
 use super::Api;
 use super::auth::Caller;
@@ -16,6 +18,13 @@ use super::fields::Fields;
 
 /// A path longer than this names nothing on any system that we run on.
 const LONGEST: usize = 4096;
+
+/// At most so many directories are offered...
+const COMPLETIONS: usize = 100;
+/// ... of so many entries of a directory that are looked at.
+const LOOKED_AT: usize = 10_000;
+/// At most so many directories are recent.
+const RECENT: usize = 20;
 
 /// A disk that does not answer (a network share that is gone) must not hold a request for long.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -104,6 +113,118 @@ pub(super) async fn check_directory(_: Caller, query: Query<DirectoryQuery>) -> 
     }
 }
 
+/// What was typed so far.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CompleteQuery {
+    /// The beginning of a path on the daemon's machine; `~` is its home directory, `/` at the end asks for what is
+    /// within. Empty = the home directory.
+    #[param(required = false)]
+    path: String,
+}
+
+impl FromFields for CompleteQuery {
+    fn read(fields: &mut Fields) -> Self {
+        Self { path: fields.text_within("path", 0, LONGEST).unwrap_or_default() }
+    }
+}
+
+/// Directories that go on with a path.
+#[derive(Debug, Default, Serialize, utoipa::ToSchema)]
+pub(super) struct Completions {
+    /// By name, at most 100.
+    entries: Vec<Completion>,
+    /// Whether there are more.
+    truncated: bool,
+}
+
+/// A directory.
+#[derive(Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+struct Completion {
+    /// As it may be typed on, without a slash at its end; begins with `~` if what was typed does.
+    path: String,
+    /// Its last part.
+    name: String,
+    /// Whether it is the top of a git work tree.
+    is_git: bool,
+}
+
+/// Which directories the path that is being typed may become.
+#[utoipa::path(tag = "directories", params(CompleteQuery), responses((status = 200, body = Completions)))]
+#[get("/api/directories/complete")]
+pub(super) async fn complete_directory(_: Caller, query: Query<CompleteQuery>) -> Json<Completions> {
+    let typed = if query.0.path.is_empty() { "~/".to_owned() } else { query.0.path };
+    let looked = tokio::task::spawn_blocking(move || complete(&typed));
+    // A disk that does not answer has nothing to offer.
+    Json(tokio::time::timeout(PATIENCE, looked).await.ok().and_then(Result::ok).unwrap_or_default())
+}
+
+fn complete(typed: &str) -> Completions {
+    let typed = if typed == "~" { "~/" } else { typed };
+    let Some(slash) = typed.rfind('/') else { return Completions::default() };
+    let (above, begun) = typed.split_at(slash + 1);
+    let Some(folder) = expanded(above) else { return Completions::default() };
+    let Ok(found) = std::fs::read_dir(folder) else { return Completions::default() };
+    let wanted = begun.to_lowercase();
+    let mut entries: Vec<Completion> = found
+        .take(LOOKED_AT)
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let shown = begun.starts_with('.') || !name.starts_with('.');
+            // Links to directories count too.
+            let fits = shown && name.to_lowercase().starts_with(&wanted) && entry.path().is_dir();
+            fits.then(|| Completion {
+                path: format!("{above}{name}"),
+                is_git: entry.path().join(".git").exists(),
+                name,
+            })
+        })
+        .collect();
+    entries.sort_by(|a, b| {
+        let exact = |entry: &Completion| !entry.name.starts_with(begun);
+        (exact(a), a.name.to_lowercase(), &a.name).cmp(&(exact(b), b.name.to_lowercase(), &b.name))
+    });
+    let truncated = entries.len() > COMPLETIONS;
+    entries.truncate(COMPLETIONS);
+    Completions { entries, truncated }
+}
+
+/// A directory that sessions worked in.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct RecentDirectory {
+    path: String,
+    /// Whether it is the top of a git work tree.
+    is_git: bool,
+    /// How many sessions there are in it.
+    sessions: usize,
+    /// When one of them was last active.
+    #[schema(value_type = String)]
+    last_used_at: Stamp,
+}
+
+/// The directories of sessions that still exist, the one used last first; at most 20.
+#[utoipa::path(tag = "directories", responses((status = 200, body = Vec<RecentDirectory>)))]
+#[get("/api/directories/recent")]
+pub(super) async fn recent_directories(_: Caller, api: Data<Api>) -> Json<Vec<RecentDirectory>> {
+    let mut known: HashMap<String, (usize, Stamp)> = HashMap::new();
+    for session in api.log.read_model.sessions() {
+        if !session.directory.is_empty() {
+            let (count, last) = known.entry(session.directory).or_insert((0, session.last_activity_at));
+            *count += 1;
+            *last = session.last_activity_at.max(*last);
+        }
+    }
+    let mut known: Vec<(String, (usize, Stamp))> = known.into_iter().collect();
+    known.sort_by(|(a, (_, a_last)), (b, (_, b_last))| b_last.cmp(a_last).then_with(|| a.cmp(b)));
+    let looked = known.into_iter().take(2 * RECENT).map(async |(path, (sessions, last_used_at))| {
+        let folder = existing(&path).await.ok()?;
+        Some(RecentDirectory { is_git: has_git(&folder).await, path, sessions, last_used_at })
+    });
+    let found = futures_util::future::join_all(looked).await;
+    Json(found.into_iter().flatten().take(RECENT).collect())
+}
+
 /// What is changed in a directory since the last commit.
 #[utoipa::path(tag = "directories", params(DirectoryQuery), responses((status = 200, body = DiffAnswer)))]
 #[get("/api/directories/diff")]
@@ -136,6 +257,31 @@ mod tests {
         assert!(!has_git(&real).await);
         std::fs::write(real.join(".git"), "gitdir: elsewhere").expect("it can be written");
         assert!(has_git(&real).await);
+    }
+
+    #[test]
+    fn what_is_typed_is_completed_by_directories_only() {
+        let top = tempfile::tempdir().expect("a folder");
+        for name in ["Work", "workshop", "other", ".hidden", "work two"] {
+            std::fs::create_dir(top.path().join(name)).expect("it can be made");
+        }
+        std::fs::create_dir(top.path().join("workshop/.git")).expect("it can be made");
+        std::fs::write(top.path().join("work.txt"), "").expect("it can be written");
+        let base = top.path().to_str().expect("UTF-8");
+        let names = |typed: &str| -> Vec<String> {
+            complete(typed).entries.into_iter().map(|entry| entry.name).collect()
+        };
+        assert_eq!(names(&format!("{base}/wor")), ["work two", "workshop", "Work"]);
+        assert_eq!(names(&format!("{base}/")), ["other", "Work", "work two", "workshop"]);
+        assert_eq!(names(&format!("{base}/.h")), [".hidden"]);
+        assert!(
+            names(&format!("{base}/none/x")).is_empty()
+                && names("nothing").is_empty()
+                && names("").is_empty()
+        );
+        let shop = complete(&format!("{base}/works"));
+        assert_eq!(shop.entries[0].path, format!("{base}/workshop"));
+        assert!(shop.entries[0].is_git && !shop.truncated);
     }
 
     #[actix_web::test]

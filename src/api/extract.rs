@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a route takes, read from the fields of a body or a query.
 pub trait FromFields: Sized + 'static {
+    /// Whether no body at all is an empty object.
+    const OPTIONAL: bool = false;
+
     /// Longest body of it in bytes.
     fn limit(settings: &Settings) -> usize {
         settings.body_limit
@@ -54,6 +57,9 @@ impl<T: FromFields> FromRequest for Body<T> {
                     "UNSUPPORTED_MEDIA_TYPE",
                     message,
                 ));
+            }
+            if raw.is_empty() && T::OPTIONAL {
+                return read(Fields::of_body(serde_json::Map::new(), raw)).map(Self);
             }
             read(parse(raw)?).map(Self)
         })

@@ -5,6 +5,7 @@
 //! model. Nothing here decides: refusals are the world's, put into one shape by `error`.
 
 mod agents;
+mod addresses;
 mod approvals;
 mod assets;
 mod auth;
@@ -15,6 +16,7 @@ mod directories;
 mod edge;
 mod error;
 mod events;
+mod export;
 mod external;
 mod extract;
 mod fields;
@@ -22,6 +24,7 @@ mod git;
 mod health;
 mod hosts;
 mod images;
+mod log_tail;
 mod metrics;
 mod openapi;
 mod pairing;
@@ -62,6 +65,8 @@ pub struct Settings {
     pub host: String,
     /// The port; 0 = any free one.
     pub port: u16,
+    /// Where it really listens; filled in when it does.
+    pub bound: Vec<std::net::SocketAddr>,
     /// The token that lets in; `None` (`--dev` only) = everybody may.
     pub token: Option<String>,
     /// `--dev`: opens what is for development only.
@@ -78,6 +83,8 @@ pub struct Settings {
     pub render_body_limit: usize,
     /// After so much silence an event stream says that it is still there.
     pub stream_silence: Duration,
+    /// The file that the daemon logs to, if there is one.
+    pub log_file: Option<std::path::PathBuf>,
     /// Our version.
     pub version: &'static str,
     /// When the daemon started.
@@ -92,6 +99,7 @@ impl Default for Settings {
         Self {
             host: "127.0.0.1".into(),
             port: 8787,
+            bound: Vec::new(),
             token: Some(pairing::new_token()),
             dev: false,
             allowed_hosts: Vec::new(),
@@ -100,6 +108,7 @@ impl Default for Settings {
             image_body_limit: 48 << 20,
             render_body_limit: 8 << 20,
             stream_silence: Duration::from_secs(15),
+            log_file: None,
             version: env!("CARGO_PKG_VERSION"),
             started_at: Instant::now(),
             shutdown_timeout: Duration::from_secs(3),

@@ -146,7 +146,7 @@ pub async fn serve(
     shutdown: ShutdownSwitch,
 ) -> Result<Running, ServeError> {
     let devices = world.log().list_devices().await?;
-    let settings = Settings { port: listener.port, ..settings };
+    let settings = Settings { port: listener.port, bound: listener.addresses(), ..settings };
     let (workers, shutdown_timeout) = (settings.workers.max(1), settings.shutdown_timeout.as_secs());
     let api = Api::new(world, settings, devices, shutdown);
     let shared = api.clone();

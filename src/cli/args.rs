@@ -38,6 +38,8 @@ pub enum Command {
     Status,
     /// Open the web app in a browser, logged in
     Open,
+    /// Show a QR code and a link that log one phone or browser in
+    Pair(PairArgs),
     /// List sessions
     List(ListArgs),
     /// Make a session, and start it if there is a prompt
@@ -64,6 +66,8 @@ pub enum Command {
     Agents,
     /// List directories whose own settings for agents count, or say so of one
     Trust(TrustArgs),
+    /// Write a session to a file: its events, or the conversation
+    Export(ExportArgs),
     /// Check that the daemon answers and the token fits
     Verify,
     /// Print a completion script for a shell
@@ -332,6 +336,26 @@ pub struct DemoAgentArgs {
     /// Where conversations, and what it writes, are kept (or `TETHER_DEMO_DATA_DIR`; `agents/demo` in the data folder)
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+/// `tether pair`
+#[derive(Debug, Args)]
+pub struct PairArgs {
+    /// Address of the daemon that the link shall lead to, one of those that are listed; the best for a phone otherwise
+    #[arg(long, value_name = "URL")]
+    pub address: Option<String>,
+}
+
+/// `tether export`
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Session id, or enough of its beginning
+    #[arg(value_name = "ID")]
+    pub session: String,
+    /// Events as they are (`jsonl`), or the conversation as Markdown or as a page
+    #[arg(long, value_enum, default_value = "jsonl")]
+    pub format: crate::export::Format,
+    /// Write to this file, which must not exist; standard output otherwise
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<std::path::PathBuf>,
 }
 
 /// `tether completions`

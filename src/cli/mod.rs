@@ -10,6 +10,7 @@ mod completions;
 mod delete;
 mod demo_agent;
 mod deny;
+mod export;
 mod failure;
 mod grants;
 mod init;
@@ -21,6 +22,7 @@ mod model_agent;
 mod new;
 mod open;
 mod output;
+mod pair;
 mod render;
 mod resolve;
 mod start;
@@ -110,6 +112,7 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Stop(args) => stop::run(&args, cx).await,
         Command::Status => status::run(cx).await,
         Command::Open => open::run(cx).await,
+        Command::Pair(args) => pair::run(&args, cx).await,
         Command::List(args) => list::run(&args, cx).await,
         Command::New(args) => new::run(args, cx).await,
         Command::Input(args) => input::run(&args, cx).await,
@@ -123,6 +126,7 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Logs(args) => logs::run(&args, cx).await,
         Command::Agents => agents::run(cx).await,
         Command::Trust(args) => trust::run(&args, cx).await,
+        Command::Export(args) => export::run(&args, cx).await,
         Command::Verify => verify::run(cx).await,
         Command::Start(_)
         | Command::Completions(_)

@@ -8,7 +8,7 @@ use super::{Context, Failure};
 /// well, because a machine without a browser has people with one.
 pub async fn run(mut cx: Context) -> Result<(), Failure> {
     let client = cx.client()?;
-    let code = client.login_code().await?;
+    let code = client.pair(None).await?;
     let url = client.login_url(&code.code);
     if cx.json {
         return cx.out.json(&json!({ "url": url }));

@@ -131,7 +131,7 @@ async fn first_answer(
             && let Some(client) = client_of(&presence, settings)
             && client.health().await.is_ok()
         {
-            return Ok((presence.url, client.login_code().await?.code));
+            return Ok((presence.url, client.pair(None).await?.code));
         }
         if Instant::now() >= deadline {
             return Err(Failure::text(format!(

@@ -56,6 +56,7 @@ pub async fn open(settings: &Settings) -> Result<OpenHouse, DaemonError> {
         dev: settings.dev,
         allowed_hosts: settings.allowed_hosts.clone(),
         workers: threads(),
+        log_file: settings.log.file.clone(),
         started_at,
         ..api::Settings::default()
     };

@@ -27,7 +27,7 @@ pub fn unified(old: &str, new: &str, path: Option<&str>, budget: Budget) -> Stri
         (false, true) => (format!("a/{path}"), "/dev/null".to_owned()),
         _ => (format!("a/{path}"), format!("b/{path}")),
     };
-    diff.unified_diff().context_radius(3).header(&before, &after).to_string()
+    diff.unified_diff().context_radius(3).missing_newline_hint(false).header(&before, &after).to_string()
 }
 
 /// Appends a diff as HTML; whether something was left out.
@@ -204,6 +204,8 @@ impl Writer<'_> {
                 self.numbers = (self.numbers.0 + 1, self.numbers.1 + 1);
                 self.due = (self.due.0.saturating_sub(1), self.due.1.saturating_sub(1));
             }
+            // About the old file's end: the new one's line comes next, and belongs beside it.
+            _ if self.come.is_empty() && self.due.1 > 0 => {}
             _ => self.heading(line),
         }
     }

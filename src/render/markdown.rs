@@ -198,7 +198,7 @@ impl<'o> Writer<'o> {
                     let syntax = highlight::syntax(Some(&label), None);
                     let label = label.split([' ', ',', '{']).next().unwrap_or_default();
                     self.cut |= highlight::push_block(self.out, &text, syntax, Some(label), self.budget);
-                    self.elements += text.len() / 16;
+                    self.elements += 4 + text.len() / 16;
                 }
             }
             TagEnd::Image => self.end_picture(),

@@ -165,6 +165,19 @@ pub fn plain(item: &Item) -> Rendered {
     Rendered { html, cut }
 }
 
+/// A change as the text of a unified diff; any other item is its text.
+pub fn unified_of(item: &Item) -> String {
+    match item {
+        Item::Change { old, new, path } => diff::unified(
+            head(old, CODE).0,
+            head(new, CODE).0,
+            path.as_deref(),
+            Budget::of(Duration::from_secs(1)),
+        ),
+        Item::Markdown { text } | Item::Code { text, .. } | Item::Diff { text, .. } => text.clone(),
+    }
+}
+
 /// Renders through a cache.
 pub fn cached(cache: &Cache, item: &Item, budget: Budget) -> Arc<Rendered> {
     cache.get_or(item, || render(item, budget))

@@ -16,4 +16,7 @@ pub struct Device {
     pub token_hash: String,
     /// When it was paired.
     pub created_at: Stamp,
+    /// When it last asked for something, to within some minutes; null if it never did.
+    #[serde(default)]
+    pub last_seen_at: Option<Stamp>,
 }

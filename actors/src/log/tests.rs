@@ -315,6 +315,7 @@ async fn devices_are_kept_listed_and_forgotten() {
         name: "phone".into(),
         token_hash: "00".into(),
         created_at: crate::domain::time::Stamp::from_unix(second),
+        last_seen_at: None,
     };
     log.put_device(device("dev_2", 1)).await.expect("it is stored");
     log.put_device(device("dev_1", 2)).await.expect("it is stored");

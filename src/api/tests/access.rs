@@ -175,8 +175,13 @@ async fn a_wrong_method_is_told_with_the_right_ones() {
 #[actix_web::test]
 async fn a_device_is_paired_by_a_code_and_removed_again() {
     let app = app!(api());
-    let code = call(&app, request("POST", "/api/devices/codes")).await;
-    assert_eq!((code.status.as_u16(), code.json()["expires_in_s"].clone()), (201, json!(600)));
+    let code = call(&app, request("POST", "/api/pairing")).await;
+    assert_eq!(code.status, 201);
+    let link = code.json()["link"].as_str().expect("a link").to_owned();
+    assert!(
+        link.ends_with(&format!("/login#code={}", code.json()["code"].as_str().expect("a code"))),
+        "{link}"
+    );
     let login = json!({"code": code.json()["code"], "name": " my  phone ", "return_token": true});
     let paired = call(&app, bare("POST", "/api/login").set_json(&login)).await;
     assert_eq!(paired.status, 200);
@@ -196,7 +201,14 @@ async fn a_device_is_paired_by_a_code_and_removed_again() {
     assert_eq!((&devices[0]["name"], &devices[0]["current"]), (&json!("my phone"), &json!(true)));
     assert!(devices[0].get("token_hash").is_none(), "{devices}");
 
+    assert!(devices[0]["last_seen_at"].is_string(), "{devices}");
+
     let id = devices[0]["id"].as_str().expect("an id");
+    let rename =
+        |name: &str| request("PATCH", &format!("/api/devices/{id}")).set_json(json!({ "name": name }));
+    assert_eq!(call(&app, rename(" phone  of Ana ")).await.json()["name"], "phone of Ana");
+    assert_eq!(call(&app, rename(" ")).await.status, 422);
+    assert_eq!(call(&app, by_cookie("GET", "/api/devices")).await.json()[0]["name"], "phone of Ana");
     assert_eq!(call(&app, request("DELETE", &format!("/api/devices/{id}"))).await.status, 200);
     assert_eq!(call(&app, request("DELETE", &format!("/api/devices/{id}"))).await.status, 404);
     assert_eq!(call(&app, by_cookie("GET", "/api/sessions")).await.status, 401);
