@@ -183,7 +183,7 @@ class Card extends Part {
     const button = this.allowButton;
     const [one] = this.approvals.peek();
     if (!button || !one) return;
-    const readOn = armed === 'away' && this.classList.contains('tall');
+    const readOn = armed === 'away' && this.#arm.tall.value;
     button.classList.toggle('unarmed', armed !== 'armed');
     button.classList.toggle('read-on', readOn);
     if (!button.classList.contains('holding')) setText(button.firstElementChild, readOn ? 'Read to the end' : this.allowWord);

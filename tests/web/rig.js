@@ -77,10 +77,9 @@ export class Stage {
     fs.closeSync(log);
     let over = null;
     this.daemon.once('exit', (code, signal) => { over = `${code ?? signal}`; });
-    await until('the daemon answers', async () => {
-      if (over) throw new Error(`the daemon ended: ${over}\n${this.log()}`);
-      return (await fetch(`http://127.0.0.1:${this.port}/api/health`)).ok;
-    }, 40).catch((error) => { throw new Error(`${error.message}\n${this.log()}`); });
+    this.daemon.once('error', (error) => { over = error.message; });
+    await until('the daemon answers', async () => over ?? (await fetch(`http://127.0.0.1:${this.port}/api/health`)).ok, 40);
+    if (over) throw new Error(`the daemon ended: ${over}\n${this.log()}`);
   }
 
   async kill() {
