@@ -33,6 +33,7 @@ test('one tap allows what the real agent asks, and the card tells that it was de
   const [approval] = await until('the agent asks', async () => (await stage.api('GET', `/api/approvals?session_id=${session}`)).slice(0, 1).filter(Boolean).length && stage.api('GET', `/api/approvals?session_id=${session}`), 60);
   await armed(page, approval).waitFor();
   assert.match(await card(page, approval).locator('.command').innerText(), /echo hello > made\.txt/);
+  await card(page, approval).getByText('I look what is here.').waitFor();
   assert.match(await page.title(), /^\(1\) Inbox/);
   await shot(page, 'inbox-phone-light');
   await card(page, approval).locator('.yes').tap();
