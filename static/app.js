@@ -69,6 +69,7 @@ function start() {
 
   let screen = null;
   let shown = null;
+  let started = false;
   const place = computed(() => {
     const [kind, session] = screenOf(path.value);
     // With room, the Inbox is the session that asks, and its approval beside it.
@@ -95,6 +96,13 @@ function start() {
       screen = want === 'blank ' ? el('div', { class: 'pane blank' }, el('div', { class: 'empty' }, icon('list'), el('h2', { text: 'Choose a session' }), el('p', { text: 'Its transcript is shown here.' }))) : kind === 'session' ? sessionScreen({ session }) : MAKE[kind]();
       main.replaceChildren(screen);
       main.classList.toggle('beside', beside);
+      // Where the focus was, nothing is any more: it goes on with the new screen's name.
+      const title = main.querySelector('h1');
+      if (title && document.activeElement === document.body && started) {
+        title.tabIndex = -1;
+        title.focus({ preventScroll: true });
+      }
+      started = true;
     });
   });
 

@@ -67,7 +67,7 @@ export function agentName(id) {
 
 export const agentOf = (session) => session?.external_agent_name ?? agentName(session?.runner_type ?? session?.adapter) ?? 'Claude';
 
-export const costOf = (session) => session?.usage?.total_cost_usd ?? session?.total_cost_usd ?? session?.cost_usd ?? 0;
+export const costOf = (session) => session?.cost_usd ?? 0;
 
 /// The hold of a session, where the overview tells it.
 const holdOf = (session) => (session.hold && typeof session.hold === 'object' ? session.hold : null);
@@ -88,11 +88,18 @@ export function stateOf(session, open) {
   }
 }
 
+/// `Try 2 of 5 in 4 s`.
+export function restartWords({ attempt, limit, at }, now = Date.now()) {
+  const seconds = Math.max(0, Math.round((Date.parse(at) - now) / 1000));
+  return `Try ${attempt} of ${limit}${seconds > 0 ? ` in ${seconds} s` : ''}`;
+}
+
 /// The second line of a session's row.
 export function lastLine(session, open) {
   if (open?.length) return objectOf(open[0]) || deed(open[0]);
   const hold = holdOf(session);
   if (hold) return hold.until ? `${hold.message} (until ${clock(hold.until)})` : hold.message;
+  if (session.restarting) return restartWords(session.restarting);
   if (session.state === 'CREATED') return '';
   if (session.state === 'INTERRUPTING') return 'Waits for the tool to end';
   return session.last_line ?? '';

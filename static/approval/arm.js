@@ -11,6 +11,8 @@ const ROW = 72;
 /// Watches `end`, the last thing of the content. `state` is a signal: `away` (the end was not seen yet), `waits` or `armed`.
 export function watch(card, end) {
   const state = signal('away');
+  /// Whether the card is higher than its pane.
+  const tall = signal(false);
   let [inSight, seen, timer] = [false, false, null];
   let pane = null;
   const restart = () => {
@@ -41,18 +43,20 @@ export function watch(card, end) {
       if (state.peek() === 'waits') state.value = seen ? 'waits' : 'away';
     }
   }, { rootMargin: `0px 0px -${ROW}px 0px` });
-  const tall = new ResizeObserver(() => {
-    card.classList.toggle('tall', card.offsetHeight > (pane?.clientHeight ?? innerHeight) - 40);
+  const sizes = new ResizeObserver(() => {
+    tall.value = card.offsetHeight > (pane?.clientHeight ?? innerHeight) - 40;
+    card.classList.toggle('tall', tall.peek());
     settle();
   });
   return {
     state,
+    tall,
     begin() {
       pane = card.closest('.scroll');
       pane?.addEventListener('scroll', settle, { passive: true });
       eye.observe(end);
-      tall.observe(card);
-      if (pane) tall.observe(pane);
+      sizes.observe(card);
+      if (pane) sizes.observe(pane);
       state.value = 'away';
     },
     /// The content is another one now.
@@ -61,7 +65,7 @@ export function watch(card, end) {
     end() {
       clearTimeout(timer);
       eye.disconnect();
-      tall.disconnect();
+      sizes.disconnect();
       pane?.removeEventListener('scroll', settle);
     },
   };

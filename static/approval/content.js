@@ -19,8 +19,8 @@ export function content(approval, choices, shape) {
   const input = approval.tool_input && typeof approval.tool_input === 'object' ? approval.tool_input : {};
   const risk = riskOf(approval);
   const nodes = [];
-  const said = approval.said ?? approval.reason ?? (commandOf(approval) !== null && typeof input.description === 'string' ? input.description : null);
-  if (said && approval.kind !== 'question') nodes.push(el('p', { class: 'said' }, visible(String(said))));
+  const said = approval.reason ?? (commandOf(approval) !== null && typeof input.description === 'string' ? input.description : null);
+  if (approval.kind !== 'question') nodes.push(el('p', { class: 'said', hidden: !said }, visible(String(said ?? ''))));
   if (approval.subagent) nodes.push(el('p', { class: 'meta', text: 'A sub-agent asks' }));
   if (approval.kind === 'question') return [...nodes, ...questions(approval, choices, shape)];
   if (approval.kind === 'trust') return [...nodes, ...trust(approval, input, shape)];

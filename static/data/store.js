@@ -28,7 +28,7 @@ export class Store extends EventTarget {
   /// Open approvals, oldest first.
   open = computed(() => {
     const open = [...this.approvals.value.values()].filter((approval) => approval.state === 'open');
-    return open.sort((a, b) => a.requested_at.localeCompare(b.requested_at) || a.id.localeCompare(b.id));
+    return open.sort((a, b) => a.requested_at.localeCompare(b.requested_at));
   });
 
   /// The same by session.

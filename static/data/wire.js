@@ -43,6 +43,15 @@ export class Wire extends EventTarget {
     this.#connect();
   }
 
+  /// Lets go of the line, as a lost network does; it comes back by itself.
+  cut() {
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close();
+    this.#turn(false);
+    this.#connect();
+  }
+
   /// Ends it for good: this browser may not come in any more.
   stop() {
     this.#stopped = true;
@@ -62,6 +71,24 @@ export class Wire extends EventTarget {
       this.#followed.delete(session);
       this.#send({ type: 'unsubscribe', session_id: session });
     };
+  }
+
+  /// Reads the newest events of a session and follows it no further; null while it is followed already, or while there
+  /// is no line. `reader`: `events(list)`, then `end()`. Gives the function that ends it.
+  glance(session, count, reader) {
+    if (this.#followed.has(session) || !this.online.peek()) return null;
+    let first = true;
+    let stop = this.follow(session, 0, {
+      began: (last) => {
+        if (last <= count) return;
+        stop = this.follow(session, last - count, { events: (list) => reader.events(list), caughtUp: () => reader.end(), deleted: () => reader.end() });
+        first = false;
+      },
+      events: (list) => { if (first) reader.events(list); },
+      caughtUp: () => { if (first) reader.end(); },
+      deleted: () => reader.end(),
+    });
+    return () => stop();
   }
 
   /// Sends a command; fails with `OFFLINE` when there is no line, or when it was lost before the reply came.
@@ -191,11 +218,7 @@ export class Wire extends EventTarget {
     const socket = this.#socket;
     this.#probe = setTimeout(() => {
       this.#probe = null;
-      if (this.#socket !== socket || !socket) return;
-      this.#socket = null;
-      socket.close();
-      this.#turn(false);
-      this.#connect();
+      if (this.#socket === socket && socket) this.cut();
     }, ANSWER_WITHIN);
   }
 

@@ -88,7 +88,7 @@ class Inbox extends Part {
     this.append(el('header', { class: 'bar' }, el('div', { class: 'grow' }, el('h1', { text: 'Inbox' })), count, clear, filters), banner(), scroll);
     const shown = new Cards(cards);
     effect(() => {
-      const all = [...store.approvals.value.values()].filter(wanted).sort((a, b) => a.requested_at.localeCompare(b.requested_at) || a.id.localeCompare(b.id));
+      const all = [...store.approvals.value.values()].filter(wanted).sort((a, b) => a.requested_at.localeCompare(b.requested_at));
       untracked(() => shown.update(all));
       const open = all.filter((approval) => approval.state === 'open').length;
       setText(count, store.from.value === 'kept' ? lastHeard(store.keptAt) : open > 0 ? `${open} open` : '');
@@ -147,7 +147,7 @@ class AnswerPane extends Part {
     this.append(first, title, rest, empty);
     const made = new Map();
     effect(() => {
-      const all = [...store.approvals.value.values()].sort((a, b) => a.requested_at.localeCompare(b.requested_at) || a.id.localeCompare(b.id));
+      const all = [...store.approvals.value.values()].sort((a, b) => a.requested_at.localeCompare(b.requested_at));
       const chosen = all.find((approval) => approval.id === selected.value) ?? null;
       untracked(() => {
         const ids = new Set(all.map((approval) => approval.id));

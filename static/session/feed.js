@@ -65,7 +65,7 @@ export class Feed {
     const stop = wire.follow(this.#id, after, {
       began: (last) => {
         // Of a long session only the newest stretch: the first answer tells how long it is.
-        if (!mine || !mayShorten || last - after <= this.#stretch) return;
+        if (!mine || !mayShorten || this.#next !== next || last - after <= this.#stretch) return;
         mine = false;
         this.#follow(last - this.#stretch, false);
       },

@@ -36,6 +36,7 @@ export class Model {
   #said = '';
   #silent = null;
   #count = 0;
+  #key = null;
 
   /// `most`: so many rows are kept, the oldest go.
   constructor(most = 20_000) { this.most = most; }
@@ -54,7 +55,10 @@ export class Model {
 
   #row(kind, rest, { keepsStream = false } = {}) {
     if (!keepsStream) this.#close();
-    const row = { key: `r${this.#count++}`, kind, v: 0, ...rest };
+    // By the event that began it: the same row has the same key when more is read before it.
+    const key = this.#key === this.last ? `${this.last}.${this.#count++}` : `${this.last}`;
+    this.#key = this.last;
+    const row = { key, kind, v: 0, ...rest };
     this.rows.push(row);
     return row;
   }

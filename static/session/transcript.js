@@ -49,8 +49,9 @@ class Transcript extends Part {
       guess: (row) => (row.kind === 'say' ? 30 + Math.ceil(row.text.length / 50) * 22 : GUESS[row.kind] ?? 56),
       make: () => el('div', { class: 'entry' }),
       refresh: (node, row) => {
-        if (node.shownVersion === row.v) return;
-        const growing = row.kind === 'say' && grow(node, row);
+        if (node.row === row && node.shownVersion === row.v) return;
+        const growing = node.row === row && row.kind === 'say' && grow(node, row);
+        node.row = row;
         node.shownVersion = row.v;
         if (growing) return;
         node.className = row.nested ? 'entry nested' : 'entry';

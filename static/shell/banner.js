@@ -1,5 +1,6 @@
 // What must be known about the connection and the daemon, under the bar of every screen.
 
+import { whenCalm } from '../core/calm.js';
 import { el } from '../core/dom.js';
 import { icon } from '../core/icons.js';
 import { Part, part } from '../core/part.js';
@@ -50,11 +51,17 @@ const words = computed(() => {
 class Banner extends Part {
   build() {
     this.setAttribute('role', 'status');
+    this.hidden = true;
     effect(() => {
       const told = words.value;
-      this.hidden = told === null;
-      this.className = `banner ${told?.kind ?? ''}`;
-      this.replaceChildren(...(told ? [icon(told.sign), el('span', { text: told.text }), told.retry ? el('button', { class: 'end', text: 'Retry', on: { click: () => wire.retry() } }) : null].filter(Boolean) : []));
+      const draw = () => {
+        this.hidden = told === null;
+        this.className = `banner ${told?.kind ?? ''}`;
+        this.replaceChildren(...(told ? [icon(told.sign), el('span', { text: told.text }), told.retry ? el('button', { class: 'end', text: 'Retry', on: { click: () => wire.retry() } }) : null].filter(Boolean) : []));
+      };
+      // It takes room, and so moves what is below it.
+      if (this.hidden !== (told === null)) whenCalm(this, draw);
+      else draw();
     });
   }
 }

@@ -77,10 +77,9 @@ export class Stage {
     fs.closeSync(log);
     let over = null;
     this.daemon.once('exit', (code, signal) => { over = `${code ?? signal}`; });
-    await until('the daemon answers', async () => {
-      if (over) throw new Error(`the daemon ended: ${over}\n${this.log()}`);
-      return (await fetch(`http://127.0.0.1:${this.port}/api/health`)).ok;
-    }, 40).catch((error) => { throw new Error(`${error.message}\n${this.log()}`); });
+    this.daemon.once('error', (error) => { over = error.message; });
+    await until('the daemon answers', async () => over ?? (await fetch(`http://127.0.0.1:${this.port}/api/health`)).ok, 40);
+    if (over) throw new Error(`the daemon ended: ${over}\n${this.log()}`);
   }
 
   async kill() {
@@ -150,18 +149,21 @@ export async function browser() {
   return made;
 }
 
-/// A logged-in page. `faults` of it collects what went wrong in the page by itself.
-export async function visit(made, stage, where = '/', { size = PHONE, theme = 'light', touch = size === PHONE, login = true, ...more } = {}) {
-  const context = await made.newContext({ viewport: size, colorScheme: theme, hasTouch: touch, isMobile: touch, baseURL: stage.origin, reducedMotion: 'reduce', ...more });
+/// A page that is logged in: as one device for all, or as one of its own (`own`), or not at all (`login: false`). `faults`
+/// of it collects what went wrong in the page by itself.
+export async function visit(made, stage, where = '/', { size = PHONE, theme = 'light', touch = size === PHONE, login = true, own = false, ...more } = {}) {
+  const known = login && !own ? stage.cookies : null;
+  const context = await made.newContext({ ...(known ? { storageState: { cookies: known, origins: [] } } : {}), viewport: size, colorScheme: theme, hasTouch: touch, isMobile: touch, baseURL: stage.origin, reducedMotion: 'reduce', ...more });
   const page = await context.newPage();
   page.faults = [];
   page.on('pageerror', (error) => page.faults.push(`${error.message}\n${error.stack}`));
   page.on('console', (message) => { if (message.type() === 'error' && !/Failed to load resource|WebSocket connection/.test(message.text())) page.faults.push(message.text()); });
-  if (login) {
+  if (login && !known) {
     await page.goto(`${stage.origin}/login#code=${await stage.code()}`);
     await page.waitForURL(`${stage.origin}/`);
+    if (!own) stage.cookies = (await context.storageState()).cookies;
   }
-  if (where !== '/' || !login) await page.goto(`${stage.origin}${where}`);
+  if (where !== '/' || !login || known) await page.goto(`${stage.origin}${where}`);
   return page;
 }
 
