@@ -19,7 +19,6 @@ import { settingsScreen } from './settings/settings.js';
 import { listen } from './shell/keys.js';
 import { register } from './shell/install.js';
 import { watchLine } from './shell/banner.js';
-import { plural } from './words.js';
 
 const root = document.getElementById('app');
 
@@ -40,13 +39,13 @@ function item(kind, to, sign, word) {
     go(to);
   } } }, icon(sign), el('span', { text: word }));
   if (kind === 'inbox') {
-    const count = el('span', { class: 'count', hidden: true, 'aria-hidden': 'true' });
-    node.append(count);
+    const count = el('span', { class: 'count', hidden: true });
+    const words = el('span', { class: 'unseen', hidden: true, text: ' open' });
+    node.append(' ', count, words);
     effect(() => {
       const open = store.open.value.length;
-      count.hidden = open === 0;
+      count.hidden = words.hidden = open === 0;
       setText(count, String(open));
-      node.setAttribute('aria-label', open > 0 ? `Inbox, ${plural(open, 'open', 'open')}` : 'Inbox');
     });
   }
   if (kind === 'elsewhere') effect(() => { node.hidden = !found.value?.length; });

@@ -85,6 +85,7 @@ export class Feed {
         this.earlier.value = next.first > 0;
         this.model.value = next.model;
         this.state.value = 'live';
+        this.#keepTimer ??= setTimeout(() => this.#keep(), 1000);
       },
       deleted: (error) => {
         if (!mine) return;

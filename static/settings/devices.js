@@ -65,7 +65,7 @@ async function pair(changed) {
     told.link ? el('div', { class: 'copy-row' }, el('code', { class: 'cut', text: told.link }), copier(told.link)) : null,
     el('p', {}, 'Code: ', el('code', { class: 'big-code', text: told.code })), left,
     addresses.length > 0 && reach.length === 0 ? el('p', { class: 'note ask', text: 'The daemon listens on this machine only. A phone reaches it through Tailscale, or when its host setting is another address.' }) : null,
-    reach.map((address) => el('div', { class: 'fact' }, el('dt', { text: KINDS[address.kind] ?? address.kind }), el('dd', { text: address.url }))),
+    el('dl', {}, reach.map((address) => el('div', { class: 'fact' }, el('dt', { text: KINDS[address.kind] ?? address.kind }), el('dd', { text: address.url })))),
     warnings.map((text) => el('p', { class: 'note ask', text })),
   ], { wide: true });
   const tick = () => {

@@ -88,7 +88,7 @@ class Settings extends Part {
 
   #bridges() {
     const node = section('Bridges');
-    const list = el('div');
+    const list = el('dl');
     node.append(list);
     effect(() => {
       now.value;
@@ -103,7 +103,7 @@ class Settings extends Part {
 
   #agents() {
     const node = section('Agents');
-    const list = el('div');
+    const list = el('dl');
     node.append(list);
     node.hidden = true;
     effect(() => {

@@ -45,9 +45,9 @@ test('a hostile transcript executes nothing, asks nobody outside, and covers not
     scripts: [...document.scripts].map((script) => script.src).filter((src) => !src.endsWith('/app.js')),
     bad: [...document.querySelectorAll('a[href]')].filter((node) => !/^(https?:|mailto:)/.test(node.href)).length,
     foreign: document.querySelectorAll('iframe, form[action], object, embed, img[src^="http"]:not([src^="http://127."])').length,
-    handlers: [...document.querySelectorAll('*')].filter((node) => node.getAttributeNames().some((name) => name.startsWith('on') || name === 'style' && !node.closest('.virtual'))).length,
+    handlers: [...document.querySelectorAll('*')].filter((node) => node.getAttributeNames().some((name) => name.startsWith('on') || (name === 'style' && node.getAttribute(name) !== '' && !node.closest('.virtual')))).map((node) => node.outerHTML.slice(0, 200)),
   }));
-  assert.deepEqual(found, { pwned: undefined, scripts: [], bad: 0, foreign: 0, handlers: 0 });
+  assert.deepEqual(found, { pwned: undefined, scripts: [], bad: 0, foreign: 0, handlers: [] });
   assert.ok(asked.every((url) => new URL(url).origin === stage.origin || url.startsWith('data:') || url.startsWith('ws')), asked.join('\n'));
   await page.goto(stage.origin);
   await page.locator('approval-card').waitFor();
@@ -59,8 +59,9 @@ test('a hostile transcript executes nothing, asks nobody outside, and covers not
 test('five megabytes in one piece, endless lines and control characters block nothing', async () => {
   const session = await stage.external('Huge');
   await stage.push(session, 'output', { text: 'before\n\n' });
-  const huge = `${'x'.repeat(3_000_000)}\n${'a line of some length \u001b[31mred\u001b[0m \u202e\n'.repeat(40_000)}`;
-  await stage.push(session, 'output', { text: huge });
+  // One line without an end, then many lines.
+  for (let part = 0; part < 3; part += 1) await stage.push(session, 'output', { text: 'x'.repeat(900_000) });
+  for (let part = 0; part < 3; part += 1) await stage.push(session, 'output', { text: `\n${'a line of some length \u001b[31mred\u001b[0m \u202e\n'.repeat(15_000)}` });
   await stage.push(session, 'output', { text: '\n\nafter it' });
   await stage.push(session, 'status', { status: 'done' });
   const page = await visit(chrome, stage);

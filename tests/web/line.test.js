@@ -1,7 +1,7 @@
 // The line to the daemon: pairing, offline, restarts, a device that was thrown out.
 
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
+import test, { after, before, beforeEach } from 'node:test';
 import { Stage, browser, shot, until, visit } from './rig.js';
 
 let stage;
@@ -16,6 +16,9 @@ after(async () => {
   await chrome?.close();
   await stage?.end();
 });
+
+// A test that failed may have left the daemon down.
+beforeEach(() => stage.running || stage.start());
 
 const card = (page, approval) => page.locator(`approval-card[data-approval="${approval.id}"]`);
 const armed = (page, approval) => card(page, approval).locator('.yes:not(.unarmed):not(:disabled)');
@@ -76,6 +79,7 @@ test('what is answered offline waits, can be taken back, and is sent on return',
   await armed(page, approval).waitFor();
   await stage.kill();
   await page.getByText(/^Offline since/).waitFor();
+  await armed(page, approval).waitFor();
   await card(page, approval).locator('.yes').tap();
   await card(page, approval).getByText('Waits for connection').waitFor();
   await shot(page, 'offline-phone-light');
@@ -145,13 +149,14 @@ test('without a daemon the app opens from what it kept, and says that it is offl
   await page.goto(`${stage.origin}/sessions`);
   await page.getByText('Kept for later').waitFor();
   await stage.kill();
-  if (stage.front) stage.front.close();
+  await page.context().setOffline(true);
   await page.reload();
   await page.getByText('Kept for later').waitFor();
   await page.getByText(/^Offline since/).waitFor();
   await shot(page, 'offline-sessions-phone-light');
   await page.getByText('Kept for later').tap();
   await page.getByText('the last words').waitFor();
+  await page.context().setOffline(false);
   await stage.start();
   await page.getByText(/^Offline since/).waitFor({ state: 'hidden' });
   await page.context().close();

@@ -79,6 +79,7 @@ export class Stage {
     this.daemon.once('exit', (code, signal) => { over = `${code ?? signal}`; });
     this.daemon.once('error', (error) => { over = error.message; });
     await until('the daemon answers', async () => over ?? (await fetch(`http://127.0.0.1:${this.port}/api/health`)).ok, 40);
+    this.running = true;
     if (over) throw new Error(`the daemon ended: ${over}\n${this.log()}`);
   }
 
@@ -86,6 +87,7 @@ export class Stage {
     const gone = new Promise((resolve) => { this.daemon.once('exit', resolve); });
     this.daemon.kill('SIGKILL');
     await gone;
+    this.running = false;
   }
 
   log() { return fs.readFileSync(path.join(this.home, 'daemon.log'), 'utf8').split('\n').slice(-40).join('\n'); }

@@ -150,7 +150,7 @@ test('sessions are found, filtered, renamed, put aside, brought back and deleted
   await page.getByText('Nothing found').waitFor();
   await page.getByRole('button', { name: 'Show all' }).tap();
   await page.getByRole('button', { name: 'More for A needle' }).tap();
-  await page.getByRole('dialog').getByText('Delete').tap();
+  await page.getByRole('dialog').getByText('Delete', { exact: true }).tap();
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).tap();
   await until('it is gone', async () => !(await stage.api('GET', '/api/sessions')).some((one) => one.id === session));
   await page.getByRole('link', { name: /A needle/ }).waitFor({ state: 'detached' });
