@@ -11,6 +11,12 @@ export function age(stamp, now = Date.now()) {
   return `${Math.floor(seconds / 86400)} d`;
 }
 
+/// `6 min ago`, `just now`.
+export function ago(stamp, now = Date.now()) {
+  const told = age(stamp, now);
+  return told === 'now' ? 'just now' : `${told} ago`;
+}
+
 /// `09:41`, and the day when it is not today.
 export function clock(stamp) {
   const date = new Date(stamp);

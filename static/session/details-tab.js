@@ -8,7 +8,7 @@ import { askText, line, sheet } from '../core/sheet.js';
 import { now, store, wire } from '../context.js';
 import { configure, details, grants, revokeGrant } from '../data/api.js';
 import { archive, chooseMode, failed, remove, rename, restart } from '../sessions/actions.js';
-import { age, agentOf, clock, grantWords, modeWord, moment, money, nameOf, number, place, stateOf, who } from '../words.js';
+import { ago, agentOf, clock, grantWords, modeWord, moment, money, nameOf, number, place, stateOf, who } from '../words.js';
 
 const POLICIES = { continue: ['Go on with the turn', 'The agent is told that it was interrupted.'], resume: ['Resume and wait', 'The conversation is there; you say what is next.'], never: ['Stay down', 'Nothing starts by itself.'] };
 
@@ -57,7 +57,7 @@ class DetailsTab extends Part {
         fact('State', word),
         fact('Directory', place(session.directory, 60)),
         fact('Branch', session.branch ?? session.working_branch),
-        fact('Started', session.started_at ? `${age(session.started_at)} ago` : null),
+        fact('Started', session.started_at ? ago(session.started_at) : null),
         fact('Id', session.id),
       ]),
       group('Agent', [

@@ -89,7 +89,7 @@ class SessionScreen extends Part {
       });
     });
     // What waits is told by events; the queue's own list is asked for then.
-    const queueNews = computed(() => feed.model.value.rows.filter((row) => row.kind === 'me').slice(-8).map((row) => `${row.key}${row.waits}`).join());
+    const queueNews = computed(() => feed.model.value.working + feed.model.value.rows.filter((row) => row.kind === 'me').slice(-8).map((row) => `${row.key}${row.waits}`).join());
     effect(() => { queueNews.value; untracked(() => field.readQueue()); });
     // What is open here is read.
     const news = computed(() => store.session(session).value?.last_activity_at);

@@ -9,7 +9,7 @@ import { VirtualList } from '../core/virtual.js';
 import { go, now, open, path, scrolled, store } from '../context.js';
 import { settings } from '../data/settings.js';
 import { banner } from '../shell/banner.js';
-import { age, agentOf, costOf, duration, lastLine, money, nameOf, place, plural, stateOf } from '../words.js';
+import { age, agentOf, costOf, lastLine, money, nameOf, place, plural, stateOf } from '../words.js';
 import { found } from '../elsewhere/found.js';
 import { menu, remove, rename } from './actions.js';
 
@@ -176,7 +176,7 @@ function row() {
     const at = now.peek();
     const here = path.peek() === `/s/${next.id}`;
     const [shape, word] = stateOf(next, waits);
-    const running = next.state === 'RUNNING' && next.running_since ? duration(Math.max(0, at - Date.parse(next.running_since))) : null;
+    const running = next.state === 'RUNNING' && next.running_since ? age(next.running_since, at) : null;
     const unread = !here && next.last_activity_at > (settings.seen.peek()[next.id] ?? next.last_activity_at);
     const what = [nameOf(next), age(next.last_activity_at, at), shape, word, lastLine(next, waits), running, money(costOf(next)), waits?.length ?? 0, here, unread].join('\u0000');
     if (what === shown) return;

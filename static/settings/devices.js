@@ -8,7 +8,7 @@ import { ask, askText, sheet } from '../core/sheet.js';
 import { now, wire } from '../context.js';
 import { devices, pairing, removeDevice, renameDevice } from '../data/api.js';
 import { failed } from '../sessions/actions.js';
-import { age, clock } from '../words.js';
+import { ago, clock } from '../words.js';
 
 const KINDS = { loopback: 'This machine only', lan: 'Your local network', tailscale: 'Tailscale' };
 
@@ -33,7 +33,7 @@ class Devices extends Part {
 
 function row(device, changed) {
   const seen = device.last_seen_at ?? device.last_seen;
-  const about = [device.current ? 'This browser' : null, seen ? `seen ${age(seen)}${age(seen) === 'now' ? '' : ' ago'}` : null, `paired ${clock(device.created_at)}`].filter(Boolean).join(' · ');
+  const about = [device.current ? 'This browser' : null, seen ? `seen ${ago(seen)}` : null, `paired ${clock(device.created_at)}`].filter(Boolean).join(' · ');
   return el('div', { class: 'grant' }, icon('phone'), el('div', {}, el('b', { text: device.name }), el('small', { text: about })),
     el('button', { class: 'icon', 'aria-label': `Rename ${device.name}`, on: { async click() {
       const name = await askText('Rename device', { label: 'Name', value: device.name, most: 80, go: 'Rename' });
@@ -64,7 +64,7 @@ async function pair(changed) {
     el('p', { text: 'Scan this with the phone, or open the link on it. It works once.' }), image,
     told.link ? el('div', { class: 'copy-row' }, el('code', { class: 'cut', text: told.link }), copier(told.link)) : null,
     el('p', {}, 'Code: ', el('code', { class: 'big-code', text: told.code })), left,
-    addresses.length > 0 && reach.length === 0 ? el('p', { class: 'note ask', text: 'The daemon listens on this machine only. A phone reaches it through Tailscale, or when its host setting is another address.' }) : null,
+    told.hint ? el('p', { class: 'note ask', text: told.hint }) : null,
     el('dl', {}, reach.map((address) => el('div', { class: 'fact' }, el('dt', { text: KINDS[address.kind] ?? address.kind }), el('dd', { text: address.url })))),
     warnings.map((text) => el('p', { class: 'note ask', text })),
   ], { wide: true });
