@@ -1,6 +1,8 @@
 // What an agent said just before it asked: read from the session's newest events.
 
+import { effect } from '../core/reactive.js';
 import { wire } from '../context.js';
+import { feeds } from '../session/feed.js';
 
 /// So many events back is looked.
 const BACK = 120;
@@ -41,6 +43,7 @@ async function next() {
 function read(approval) {
   return new Promise((resolve) => {
     const events = [];
+    let stop = null;
     const done = (value) => {
       clearTimeout(timer);
       // Not before it was begun.
@@ -48,7 +51,13 @@ function read(approval) {
       resolve(value);
     };
     const timer = setTimeout(() => done(null), PATIENCE);
-    const stop = wire.glance(approval.session_id, BACK, { events: (list) => events.push(...list), end: () => done(before(events, approval.id)) });
+    const feed = feeds.get(approval.session_id);
+    if (feed) {
+      // It is followed already, or will be in a moment.
+      stop = effect(() => { if (feed.state.value === 'live') done(before(feed.raw, approval.id)); });
+      return;
+    }
+    stop = wire.glance(approval.session_id, BACK, { events: (list) => events.push(...list), end: () => done(before(events, approval.id)) });
     if (!stop) done(null);
   });
 }

@@ -5,7 +5,7 @@ import { copier, el, visible } from '../core/dom.js';
 import { glyph, icon, state } from '../core/icons.js';
 import { diff } from '../approval/diff.js';
 import { rendered } from '../data/rendered.js';
-import { clock, duration, object, plural, size } from '../words.js';
+import { clock, duration, object, plural, size, within } from '../words.js';
 import { silentWords } from './model.js';
 import { showText } from './text.js';
 
@@ -56,7 +56,7 @@ export const draw = {
     const file = ['file_path', 'filePath', 'notebook_path'].some((name) => typeof tool.input?.[name] === 'string');
     const change = changeOf(tool);
     const open = row.open ?? (tool.result?.isError ? true : undefined);
-    const summary = [icon(shell !== null ? 'term' : file ? 'file' : 'task'), shell !== null || file ? null : el('span', { class: 'kind' }, visible(tool.name)), el('code', {}, visible(tool.about || (shell !== null || file ? tool.name : ''))), change ? el('span', { class: 'n' }, el('span', { class: 'plus', text: `+${change.added}` }), el('span', { class: 'minus', text: `−${change.removed}` })) : null, ending(tool.result?.isError, Boolean(tool.result), tool.ms, tool)];
+    const summary = [icon(shell !== null ? 'term' : file ? 'file' : 'task'), shell !== null || file ? null : el('span', { class: 'kind' }, visible(tool.name)), el('code', {}, visible((file ? within(tool.about, context.directory()) : tool.about) || (shell !== null || file ? tool.name : ''))), change ? el('span', { class: 'n' }, el('span', { class: 'plus', text: `+${change.added}` }), el('span', { class: 'minus', text: `−${change.removed}` })) : null, ending(tool.result?.isError, Boolean(tool.result), tool.ms, tool)];
     const holder = { get open() { return open; }, set open(value) { row.open = value; } };
     if (tool.ask) {
       // What waits, or was refused, says so; the card itself stands below or beside.

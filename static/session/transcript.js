@@ -41,6 +41,7 @@ class Transcript extends Part {
     const context = {
       again: (row) => { row.v += 1; this.#list.draw(); },
       show: (id) => this.#show(id),
+      directory: () => store.sessions.peek().get(session)?.directory,
       isLast: (row) => feed.model.peek().rows.slice(-4).includes(row) && store.sessions.peek().get(session)?.state === 'ERROR',
       tryAgain: () => restart(store.sessions.peek().get(session)),
     };

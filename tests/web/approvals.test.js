@@ -68,17 +68,26 @@ test('what stands before an answer does not move when it is given, and when anot
 
 test('a tap counts only once its content was in sight for a moment', async () => {
   const page = await visit(chrome, stage);
+  // The moment is held, so that a slow machine does not make it a long one.
+  await page.addInitScript(() => {
+    const later = window.setTimeout;
+    window.held = [];
+    window.setTimeout = (run, ms, ...rest) => (ms === 500 && window.held ? window.held.push(run) : later(run, ms, ...rest));
+  });
+  await page.reload();
   const session = await stage.external('Hasty');
   const approval = await stage.ask(session, 'Read', { file_path: '/etc/hosts' });
-  // In the very moment in which the button appears.
-  await page.evaluate(() => new Promise((resolve) => {
-    const look = () => (document.querySelector('approval-card .yes') ? resolve() : requestAnimationFrame(look));
-    look();
-  }));
-  await page.locator('approval-card .yes').first().tap({ force: true, noWaitAfter: true });
+  await card(page, approval).locator('.yes.unarmed').waitFor();
+  await card(page, approval).locator('.yes').tap();
+  await page.locator('#assertive', { hasText: 'Not yet' }).waitFor({ state: 'attached' });
   assert.equal((await stage.approval(approval.id)).state, 'open');
+  await page.evaluate(() => {
+    const held = window.held;
+    window.held = null;
+    for (const run of held) run();
+  });
   await armed(page, approval).waitFor();
-  // Nor does a click that no finger made.
+  // Nor does a click that no finger made count.
   await page.evaluate(() => document.querySelector('approval-card .yes').click());
   await page.evaluate(() => document.querySelector('approval-card .no').click());
   assert.equal((await stage.approval(approval.id)).state, 'open');

@@ -44,6 +44,11 @@ try {
         const text = node.data.replace(/\/tmp\/tether-web-\w+|\/tmp\/t\w*…/g, '~').replace(/~\/work/g, '~/work');
         if (text !== node.data) node.data = text;
       }
+      // What the scripted model is told to do, in the words of a person.
+      for (const node of document.querySelectorAll('.me .words')) {
+        const text = 'Make the retry delay exponential with jitter and keep the API.';
+        if (node.textContent !== text) node.textContent = text;
+      }
     };
     addEventListener('DOMContentLoaded', () => { new MutationObserver(change).observe(document.body, { subtree: true, childList: true, characterData: true }); });
   });
