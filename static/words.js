@@ -95,7 +95,7 @@ export function stateOf(session, open) {
 }
 
 /// `Try 2 of 5 in 4 s`.
-export function restartWords({ attempt, limit, at }, now = Date.now()) {
+function restartWords({ attempt, limit, at }, now = Date.now()) {
   const seconds = Math.max(0, Math.round((Date.parse(at) - now) / 1000));
   return `Try ${attempt} of ${limit}${seconds > 0 ? ` in ${seconds} s` : ''}`;
 }

@@ -7,7 +7,7 @@ import { computed, effect, onEnd, signal, untracked } from '../core/reactive.js'
 import { alarm } from '../core/say.js';
 import { fine, now, open, outbox, selected, store, wire } from '../context.js';
 import { buzz } from '../data/settings.js';
-import { age, agentOf, clock, commandOf, deed, moment, nameOf, outcome, place, plural } from '../words.js';
+import { age, agentOf, clock, commandOf, deed, moment, nameOf, outcome, place } from '../words.js';
 import { whenCalm } from '../core/calm.js';
 import { saidBefore } from '../data/said.js';
 import { watch } from './arm.js';
@@ -270,7 +270,7 @@ class Card extends Part {
 
   /// Where the next open card is; null if there is none.
   nextOpen() {
-    const others = () => [...(this.parentElement?.querySelectorAll('approval-card:not(.answered)') ?? [])];
+    const others = () => [...(this.closest('.answer-pane, .inbox')?.querySelectorAll('approval-card:not(.answered)') ?? [])];
     if (this.inline || others().length === 0) return null;
     return () => {
       const all = others();
@@ -298,5 +298,5 @@ export function alikeKey(approval) {
   return plain ? `${approval.session_id} ${approval.tool_name}` : approval.id;
 }
 
-export const openWords = (count) => (count === 0 ? 'None open' : `${plural(count, 'open', 'open')}`);
+/// Where what is shown is from the browser's memory.
 export const lastHeard = (at) => `As of ${clock(at)}`;

@@ -73,7 +73,7 @@ function plan(text) {
 }
 
 /// Every field of an input that is not shown otherwise; nothing that the agent would get is left out.
-export function fields(input, shown) {
+function fields(input, shown) {
   const rest = Object.entries(input).filter(([name]) => !shown.includes(name));
   const short = rest.filter(([, value]) => typeof value !== 'object' && String(value).length <= 40 && !String(value).includes('\n'));
   const long = rest.filter((entry) => !short.includes(entry));

@@ -7,7 +7,7 @@ import { alarm } from '../core/say.js';
 import { buzz } from '../data/settings.js';
 
 /// How long a dangerous yes is held, in milliseconds; the stylesheet's `--d-hold`.
-export const HOLD = 900;
+const HOLD = 900;
 
 /// A button for a yes. `ready()` says whether it counts now; `lead()` is what a tap does instead.
 export function yes(label, { ready, lead, go, className = '' }) {

@@ -69,7 +69,6 @@ export const deleteSession = (session) => call('DELETE', at(session));
 export const setMode = (session, mode) => call('PATCH', at(session, '/approval-mode'), { approval_mode: mode });
 export const details = (session) => call('GET', at(session, '/details'));
 export const configure = (session, change) => call('PATCH', at(session, '/details'), change);
-export const usage = (session) => call('GET', at(session, '/usage'));
 export const diff = (session) => call('GET', at(session, '/diff'));
 export const queue = (session) => call('GET', at(session, '/queue'));
 export const withdraw = (session, input) => call('DELETE', at(session, `/queue/${encodeURIComponent(input)}`));

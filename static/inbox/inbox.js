@@ -20,7 +20,7 @@ const wanted = (approval) => {
 };
 
 /// Keeps cards in a pane: new ones come at the end, answered ones stay in their place until they are cleared.
-export class Cards {
+class Cards {
   #pane;
   #inline;
   #cards = new Map();
@@ -101,7 +101,8 @@ class Inbox extends Part {
       if (all.length === 0) this.#empty(empty);
     });
     scroll.scrollTop = scrolled.get('inbox') ?? 0;
-    onEnd(() => scrolled.set('inbox', scroll.scrollTop));
+    // Who comes back finds what is open.
+    onEnd(() => { scrolled.set('inbox', scroll.scrollTop); store.forgetAnswered(); });
   }
 
   #empty(node) {
@@ -144,7 +145,8 @@ class AnswerPane extends Part {
     const rest = el('section', { class: 'cards', 'aria-label': 'Also open' });
     const title = el('h2', { class: 'also', text: 'Also open' });
     const empty = el('div', { class: 'empty' }, icon('done'), el('h2', { text: 'Nothing waits for you' }));
-    this.append(first, title, rest, empty);
+    const clear = el('button', { class: 'quiet', on: { click: () => store.forgetAnswered() } });
+    this.append(first, title, rest, clear, empty);
     const made = new Map();
     effect(() => {
       const all = [...store.approvals.value.values()].sort((a, b) => a.requested_at.localeCompare(b.requested_at));
@@ -165,6 +167,9 @@ class AnswerPane extends Part {
           }
         }
       });
+      const answered = all.filter((approval) => approval.state !== 'open').length;
+      clear.hidden = answered === 0;
+      setText(clear, `Clear ${answered} answered`);
       title.hidden = rest.childElementCount === 0 || !chosen;
       empty.hidden = all.length > 0;
     });

@@ -7,7 +7,7 @@ import { alarm } from '../core/say.js';
 import { login } from '../data/api.js';
 
 /// What a browser calls itself, for the list of devices.
-export function browserName(agent = navigator.userAgent) {
+function browserName(agent = navigator.userAgent) {
   const browser = /Edg\//.test(agent) ? 'Edge' : /Firefox|FxiOS/.test(agent) ? 'Firefox' : /Chrome|CriOS/.test(agent) ? 'Chrome' : /Safari/.test(agent) ? 'Safari' : 'Browser';
   const system = /iPhone/.test(agent) ? 'iPhone' : /iPad/.test(agent) ? 'iPad' : /Android/.test(agent) ? 'Android' : /Mac OS/.test(agent) ? 'Mac' : /Windows/.test(agent) ? 'Windows' : /Linux/.test(agent) ? 'Linux' : null;
   return system ? `${browser} on ${system}` : browser;

@@ -9,7 +9,7 @@ import { computed, effect, onEnd, signal, untracked } from '../core/reactive.js'
 import { VirtualList } from '../core/virtual.js';
 import { scrolled, selected, store, wide } from '../context.js';
 import { restart } from '../sessions/actions.js';
-import { clock, plural } from '../words.js';
+import { plural } from '../words.js';
 import { draw, grow } from './rows.js';
 
 /// As near to the end as this counts as reading along.
@@ -215,4 +215,3 @@ class Transcript extends Part {
 }
 
 export const transcript = part('tether-transcript', Transcript);
-export const asOf = (at) => `As of ${clock(at)}`;

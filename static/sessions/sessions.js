@@ -20,7 +20,7 @@ const search = signal('');
 const filter = signal({ state: null, agent: null, archived: false });
 
 /// What is shown, as rows of the list: a head for each directory, then its sessions, the newest first.
-export function rowsOf(sessions, openBySession, { text = '', state: wanted = null, agent = null, archived = false } = {}) {
+function rowsOf(sessions, openBySession, { text = '', state: wanted = null, agent = null, archived = false } = {}) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const groups = new Map();
   for (const session of sessions) {

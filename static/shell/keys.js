@@ -7,7 +7,7 @@ import { back, go, middle, path, selected, store } from '../context.js';
 import { settings } from '../data/settings.js';
 import { step } from '../inbox/inbox.js';
 
-export const KEYS = [
+const KEYS = [
   ['j, k', 'Next, previous'], ['a', 'Allow; hold it for what is dangerous'], ['d', 'Deny'], ['r', 'Deny with reason'], ['e', 'Change and allow'], ['m', 'More ways to answer'],
   ['1 to 9', 'Choose an answer'], ['Enter', 'Open'], ['Esc', 'Back, or close'], ['/', 'Search sessions'], ['g i', 'Inbox'], ['g s', 'Sessions'], ['g n', 'New session'], ['x', 'Interrupt'], ['End', 'Latest'], ['?', 'This list'],
 ];
