@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tether_actors::domain::approval::{Answer, Approval, Grant};
 use tether_actors::domain::session::Session;
-use tether_actors::domain::trust::TrustedDirectory;
 use tether_actors::domain::time::Stamp;
+use tether_actors::domain::trust::TrustedDirectory;
 
 pub use feed::{Feed, FeedItem};
 
@@ -264,6 +264,8 @@ impl Client {
     pub async fn forget_trust(&self, path: &str) -> Result<(), ClientError> {
         let request = self.request(Method::DELETE, &["api", "trusted-directories"]).query(&[("path", path)]);
         self.call::<Value>(request).await.map(drop)
+    }
+
     /// A session as a file, chunk by chunk.
     pub async fn export(&self, session: &str, format: &str) -> Result<Download, ClientError> {
         let request =

@@ -38,16 +38,12 @@ pub struct AgentView {
 impl From<&AgentReport> for AgentView {
     fn from(report: &AgentReport) -> Self {
         let found = report.found.as_ref().ok();
-        let problem = report.found.as_ref().err().map(ToString::to_string);
         Self {
             adapter: report.adapter.clone(),
             title: report.title.clone(),
             protocol: report.protocol.to_owned(),
             ready: report.is_ready(),
-            problem: problem.or_else(|| {
-                let advice = report.sign_in_advice.as_ref()?;
-                Some(format!("it does not seem to be signed in: {advice}"))
-            }),
+            problem: report.problem.clone(),
             notice: found.and_then(|found| found.notice.clone()),
             version: found.and_then(|found| found.version.as_ref().map(ToString::to_string)),
             program: found.map(|found| found.path.display().to_string()),

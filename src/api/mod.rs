@@ -4,8 +4,8 @@
 //! apart with `extract` and asks the supervised world, or reads what is committed from the log's read
 //! model. Nothing here decides: refusals are the world's, put into one shape by `error`.
 
-mod agents;
 mod addresses;
+mod agents;
 mod approvals;
 mod assets;
 mod auth;

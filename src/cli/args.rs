@@ -336,6 +336,8 @@ pub struct DemoAgentArgs {
     /// Where conversations, and what it writes, are kept (or `TETHER_DEMO_DATA_DIR`; `agents/demo` in the data folder)
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+}
+
 /// `tether pair`
 #[derive(Debug, Args)]
 pub struct PairArgs {

@@ -49,7 +49,8 @@ pub fn syntax(language: Option<&str>, path: Option<&str>) -> Option<&'static Syn
         })
     };
     let by_name = || {
-        let name = language?.split([' ', ',', '{', ':']).next().filter(|name| (1..=40).contains(&name.len()))?;
+        let name =
+            language?.split([' ', ',', '{', ':']).next().filter(|name| (1..=40).contains(&name.len()))?;
         let name = match name.to_ascii_lowercase().as_str() {
             "shell" | "console" | "shellsession" | "zsh" => "bash",
             "jsonc" | "json5" | "jsonl" => "json",

@@ -8,6 +8,7 @@ use crate::harness::{Home, Stage};
 async fn conversation(stage: &Stage) -> String {
     let id = stage.api.create_external("Fix the <build>").await;
     let events = format!("/api/sessions/{id}/events");
+    stage.api.push(&id, "status", json!({ "status": "awaiting_input" })).await.ok();
     stage.api.input(&id, "Please **fix** it").await;
     for text in ["I look at it.\n", "<script>alert(1)</script> \u{202e}[x](javascript:alert(1))"] {
         stage.api.post(&events, json!({ "type": "output", "data": { "text": text } })).await.ok();

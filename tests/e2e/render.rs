@@ -14,7 +14,7 @@ async fn html(stage: &Stage, item: Value) -> String {
 async fn markdown_code_and_diffs_come_back_in_order_and_clean() {
     let stage = Stage::bare().await;
     let items = json!([
-        { "kind": "markdown", "text": "# A\n\n<script>alert(1)</script> [x](javascript:alert(1)) ![p](https://x.example/p.png)" },
+        { "kind": "markdown", "text": "# A\n\na <script>alert(1)</script> [x](javascript:alert(1)) ![p](https://x.example/p.png)" },
         { "kind": "code", "text": "fn main() {}", "language": "rust" },
         { "kind": "diff", "old": "let a = 1;\n", "new": "let a = 2;\n", "path": "src/a.rs" },
         { "kind": "diff", "text": "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n" },
@@ -70,6 +70,7 @@ async fn what_is_no_request_to_render_is_refused_with_its_place() {
 async fn every_surface_tells_what_is_risky_about_a_question() {
     let stage = Stage::bare().await;
     let id = stage.api.create_external("risky").await;
+    stage.api.push(&id, "output", json!({ "text": "I clean up first." })).await.ok();
     let mut socket = ws::connect(&stage.api).await;
     socket.done(json!({ "type": "overview" })).await;
     let command = "ls && rm -rf build\u{202e}";
@@ -84,6 +85,7 @@ async fn every_surface_tells_what_is_risky_about_a_question() {
         (risk["marks"][0]["start"].as_u64().unwrap(), risk["marks"][0]["end"].as_u64().unwrap());
     assert_eq!(&command[start as usize..end as usize], "rm -rf", "{risk}");
     assert_eq!(risk["invisible"][0]["code"], "U+202E", "{risk}");
+    assert_eq!(open[0]["said"], "I clean up first.");
     let told = socket.until("the approval", 10, |frame| frame["type"] == "approval").await;
     assert_eq!(told["approval"]["risk"], *risk, "{told}");
 

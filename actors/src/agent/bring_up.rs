@@ -136,8 +136,11 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
     let no_spool = |error| BringUpError::crash("the agent's spool could not be made", error);
     // An earlier try may have left one.
     let _ = tokio::fs::remove_dir_all(&folder).await;
-    let (directory, run, secrets) =
-        (spec.directory.clone(), spec.run.run.clone(), settings.own_secrets.clone());
+    let (directory, run) = (spec.directory.clone(), spec.run.run.clone());
+    // What the agent was given by name is its own.
+    let of_its_own = |name: &String| entry.environment.iter().any(|(given, _)| given == name);
+    let secrets: Vec<String> =
+        settings.own_secrets.iter().filter(|name| !of_its_own(name)).cloned().collect();
     // A start takes some milliseconds, which the other actors on this thread shall not wait for.
     let spawned = tokio::task::spawn_blocking(move || {
         let spool = Spool::create(&folder).map_err(no_spool)?;

@@ -38,6 +38,8 @@ pub struct AgentEntry {
     pub model: Option<String>,
     /// Variables that it gets beside the daemon's own: keys of its own that stand in our configuration.
     pub environment: Vec<(String, String)>,
+    /// What must be configured before it can be used; `None` = nothing.
+    pub missing: Option<String>,
 }
 
 /// An agent as it is found on this machine.
@@ -55,14 +57,14 @@ pub struct AgentReport {
     pub is_default: bool,
     /// The program, or why there is none and what to do.
     pub found: Result<Found, DiscoverError>,
-    /// How to sign in, where it does not seem to be.
-    pub sign_in_advice: Option<String>,
+    /// What is missing of it and what to do; `None` = nothing.
+    pub problem: Option<String>,
 }
 
 impl AgentReport {
     /// Whether a session of it can be expected to work.
     pub fn is_ready(&self) -> bool {
-        self.found.is_ok() && self.sign_in_advice.is_none()
+        self.problem.is_none()
     }
 }
 
@@ -171,13 +173,14 @@ impl Catalogue {
         found: Result<Found, DiscoverError>,
         around: &Surroundings,
     ) -> AgentReport {
-        let advice = match &entry.source {
+        let problem = match &entry.source {
+            _ if found.is_err() => found.as_ref().err().map(ToString::to_string),
             // Asked anew, not taken from the cache: a person signs in while the daemon runs.
-            Source::Known(wanted, _) if found.is_ok() => {
+            Source::Known(wanted, _) => {
                 let missing = (wanted.sign_in)(around) == SignIn::NotFound && entry.environment.is_empty();
-                missing.then(|| wanted.sign_in_advice.to_owned())
+                missing.then(|| format!("it does not seem to be signed in: {}", wanted.sign_in_advice))
             }
-            _ => None,
+            _ => entry.missing.clone(),
         };
         AgentReport {
             adapter: entry.adapter.clone(),
@@ -186,7 +189,7 @@ impl Catalogue {
             model: entry.model.clone(),
             is_default: entry.adapter == of_old(&self.default),
             found,
-            sign_in_advice: advice,
+            problem,
         }
     }
 }
@@ -208,6 +211,7 @@ impl AgentEntry {
             args: Vec::new(),
             model: None,
             environment: Vec::new(),
+            missing: None,
         }
     }
 
@@ -269,6 +273,7 @@ mod tests {
             args: Vec::new(),
             model: None,
             environment: Vec::new(),
+            missing: None,
         }
     }
 

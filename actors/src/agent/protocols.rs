@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::acp::AcpProtocol;
 use super::claude::ClaudeProtocol;
-use super::pi::PiProtocol;
 use super::codex::CodexProtocol;
+use super::pi::PiProtocol;
 use super::protocol::Protocol;
 
 /// The name of the `claude` protocol in the store.

@@ -271,6 +271,9 @@ pub struct Approval {
     pub subagent: Option<String>,
     /// Whether a changed input can be sent back.
     pub can_change_input: bool,
+    /// What the agent said just before it asked, Markdown, at most 600 characters of it.
+    #[serde(default)]
+    pub said: Option<String>,
     /// What is risky about it, judged when it was asked.
     #[serde(default)]
     pub risk: Risk,

@@ -59,6 +59,8 @@ pub struct AskedIn {
     pub turn: u64,
     /// The request id that clients of the session shall use; `None` = the approval's own id.
     pub request_id: Option<String>,
+    /// What the agent said just before.
+    pub said: Option<String>,
 }
 
 /// See the module.
@@ -110,6 +112,7 @@ impl Book {
             tool_use_id: ask.tool_use_id.clone(),
             subagent: ask.subagent.clone(),
             can_change_input: ask.can_change_input,
+            said: from.said,
             risk: risk::judge(&ask, &paths, &self.directory),
             run: from.run,
             turn: from.turn,

@@ -24,6 +24,7 @@ pub(super) fn request_data(approval: &Approval) -> Value {
         "tool_use_id": approval.tool_use_id,
         "subagent": approval.subagent,
         "can_change_input": approval.can_change_input,
+        "said": approval.said,
         "risk": approval.risk,
     })
 }

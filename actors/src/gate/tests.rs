@@ -53,7 +53,7 @@ fn question(request: &str) -> Ask {
 }
 
 fn from(run: &str) -> AskedIn {
-    AskedIn { run: Some(RunId::from(run)), turn: 1, request_id: None }
+    AskedIn { run: Some(RunId::from(run)), turn: 1, request_id: None, said: None }
 }
 
 fn at(seconds: i64) -> Stamp {
@@ -263,7 +263,7 @@ fn a_time_limit_denies() {
 #[test]
 fn the_same_request_of_an_external_agent_replaces_the_earlier_one() {
     let mut book = book(None);
-    let external = || AskedIn { run: None, turn: 0, request_id: Some("r1".into()) };
+    let external = || AskedIn { run: None, turn: 0, request_id: Some("r1".into()), said: None };
     book.asked(ask("r1", "ls"), Vec::new(), external(), at(0));
     let second = book.asked(ask("r1", "pwd"), Vec::new(), external(), at(1));
     assert_eq!(kinds(&second), [EventType::PermissionResolved, EventType::PermissionRequest]);

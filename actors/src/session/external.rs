@@ -20,6 +20,7 @@ impl Session {
                 let is_final = is_final.unwrap_or(kind == "final");
                 self.writing.end();
                 self.show_text(text);
+                self.said.replace(text);
                 let kind = if is_final { "final" } else { "step" };
                 let last = if is_final { json!(true) } else { json!(null) };
                 drafts.push(EventDraft::new(
@@ -82,7 +83,12 @@ impl Session {
                     .clone()
                     .unwrap_or_else(|| format!("perm_{}", &uuid::Uuid::new_v4().simple().to_string()[..8]));
                 let ask = external_ask(&request, tool_name, tool_input, suggestions.clone());
-                let from = AskedIn { run: None, turn: self.record.turn, request_id: Some(request) };
+                let from = AskedIn {
+                    run: None,
+                    turn: self.record.turn,
+                    request_id: Some(request),
+                    said: self.said.get(),
+                };
                 Some(GateItem::Asked { ask: Box::new(ask), paths: Vec::new(), from })
             }
             ExternalEvent::Status(_) | ExternalEvent::Error { .. }

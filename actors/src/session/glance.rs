@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::naming::shorten;
+use crate::domain::agent::AgentEvent;
 use crate::domain::session::SessionRecord;
 use crate::domain::state::SessionState;
 use crate::domain::time::Stamp;
@@ -11,6 +12,8 @@ use crate::domain::time::Stamp;
 const LONGEST: usize = 200;
 /// A line that is longer in bytes than this is not kept whole while it is written.
 const KEPT: usize = 4 * LONGEST;
+/// Of what an agent said, so many characters are shown with a question.
+const SAID: usize = 600;
 /// Of a tool's input, what says best what it is about.
 const OBJECTS: [&str; 10] = [
     "command",
@@ -66,6 +69,52 @@ impl Writing {
     }
 }
 
+/// What an agent said since its last tool call or turn.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    text: String,
+    /// Whether what comes next begins anew.
+    over: bool,
+}
+
+impl Said {
+    /// Takes in what the agent does. What sub-agents say is not its own.
+    pub fn hear(&mut self, event: &AgentEvent) {
+        match event {
+            AgentEvent::Text { text, parent: None } => {
+                if std::mem::take(&mut self.over) {
+                    self.text.clear();
+                }
+                self.text.push_str(text);
+                // The end is what counts.
+                if self.text.len() > 8 * SAID {
+                    let from = self.text.ceil_char_boundary(self.text.len() - 4 * SAID);
+                    self.text.drain(..from);
+                }
+            }
+            AgentEvent::ToolResult { parent: None, .. } | AgentEvent::TurnFinished(_) => self.over = true,
+            AgentEvent::TurnStarted => self.text.clear(),
+            _ => {}
+        }
+    }
+
+    /// The agent said this, and only this.
+    pub fn replace(&mut self, text: &str) {
+        self.text.clear();
+        self.text.push_str(
+            text.get(text.ceil_char_boundary(text.len().saturating_sub(4 * SAID))..).unwrap_or_default(),
+        );
+    }
+
+    /// The end of it; `None` if it said nothing.
+    pub fn get(&self) -> Option<String> {
+        let text = self.text.trim();
+        let count = text.chars().count();
+        let end: String = text.chars().skip(count.saturating_sub(SAID)).collect();
+        (!end.is_empty()).then_some(end)
+    }
+}
+
 /// The last line of a text with something on it.
 pub fn last_line(text: &str) -> Option<String> {
     let line = text.lines().rev().map(str::trim).find(|line| line.chars().any(char::is_alphanumeric))?;
@@ -102,6 +151,30 @@ mod tests {
         assert!(writing.0.len() <= KEPT);
         assert_eq!(last_line("All good.\n```\n").as_deref(), Some("All good."));
         assert_eq!(last_line(" \n--\n"), None);
+    }
+
+    #[test]
+    fn what_was_said_is_what_came_since_the_last_result() {
+        let text = |text: &str| AgentEvent::Text { text: text.into(), parent: None };
+        let result =
+            AgentEvent::ToolResult { id: "t".into(), text: "x".into(), is_error: false, parent: None };
+        let mut said = Said::default();
+        assert_eq!(said.get(), None);
+        said.hear(&text("I look "));
+        said.hear(&text("around.\n"));
+        said.hear(&AgentEvent::Text { text: "sub".into(), parent: Some("p".into()) });
+        assert_eq!(said.get().as_deref(), Some("I look around."));
+        said.hear(&result);
+        assert_eq!(said.get().as_deref(), Some("I look around."), "several questions may follow one another");
+        said.hear(&text("Now "));
+        assert_eq!(said.get().as_deref(), Some("Now"));
+        said.hear(&text(&"é".repeat(20_000)));
+        assert_eq!(said.get().expect("a text").chars().count(), SAID);
+        assert!(said.text.len() <= 8 * SAID);
+        said.hear(&AgentEvent::TurnStarted);
+        assert_eq!(said.get(), None);
+        said.replace("Building");
+        assert_eq!(said.get().as_deref(), Some("Building"));
     }
 
     #[test]

@@ -120,6 +120,8 @@ pub struct Session {
     stall_told: Option<std::time::Instant>,
     /// The line that the agent is writing.
     writing: glance::Writing,
+    /// What the agent said last, for whoever is asked something.
+    said: glance::Said,
     /// The second of the last recorded `last_activity_at`, to record it at most once a second.
     recorded_activity: i64,
     closing: bool,
@@ -151,6 +153,7 @@ impl Session {
             last_news: std::time::Instant::now(),
             stall_told: None,
             writing: glance::Writing::default(),
+            said: glance::Said::default(),
             recorded_activity,
             closing: false,
             renew_program: false,

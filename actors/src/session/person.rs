@@ -64,7 +64,6 @@ impl Session {
         };
         writes.push(Write::Input(Box::new(input.clone())));
         self.inputs.push(input);
-        self.record.session.archived = false;
     }
 
     pub(super) fn next_order(&self) -> u64 {
@@ -80,6 +79,7 @@ impl Session {
         self.record.hold = None;
         self.record.crashes.clear();
         self.record.session.exit_code = None;
+        self.record.session.archived = false;
     }
 
     fn set_mode(&mut self, approval_mode: Option<u8>, by: &By, drafts: &mut Vec<EventDraft>) -> bool {

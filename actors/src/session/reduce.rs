@@ -63,14 +63,16 @@ pub(super) fn gate_items(
 ) -> Vec<GateItem> {
     let run = session.run_id();
     let mut turn = session.turn_count();
+    let mut said = session.said.clone();
     let mut items = Vec::new();
     for event in events {
+        said.hear(event);
         match event {
             AgentEvent::TurnStarted => drop(turn.begin()),
             AgentEvent::Asked(ask) => items.push(GateItem::Asked {
                 ask: ask.clone(),
                 paths: paths.next().unwrap_or_default(),
-                from: AskedIn { run: run.clone(), turn: turn.number, request_id: None },
+                from: AskedIn { run: run.clone(), turn: turn.number, request_id: None, said: said.get() },
             }),
             AgentEvent::Withdrew(request) => {
                 items.push(GateItem::Withdrew { request: request.clone(), run: run.clone() });
@@ -119,6 +121,7 @@ impl Session {
     }
 
     fn reduce_one(&mut self, event: AgentEvent, out: &mut Reduced) {
+        self.said.hear(&event);
         match event {
             AgentEvent::Ready { version, model } => self.on_ready(version, model, out),
             AgentEvent::Conversation(id) => {

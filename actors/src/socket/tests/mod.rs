@@ -165,6 +165,7 @@ fn open_approval(session: SessionId) -> Approval {
         tool_use_id: None,
         subagent: None,
         can_change_input: true,
+        said: None,
         risk: crate::domain::risk::Risk::none(),
         run: None,
         turn: 1,
