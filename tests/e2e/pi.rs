@@ -1,6 +1,8 @@
 //! The real Pi coding agent behind the daemon, against the scripted model.
 
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -282,6 +284,78 @@ async fn the_daemon_killed_while_it_hands_pi_a_prompt_or_an_answer_does_neither_
         assert_eq!(seen.of("permission_request").len(), 1, "{fault}");
         seen.check_against_replay().await;
     }
+}
+
+/// Pi with our gate and nobody between: what a daemon would say is said to it by hand.
+struct Bare {
+    child: std::process::Child,
+    heard: std::sync::mpsc::Receiver<String>,
+}
+
+impl Bare {
+    fn start(stage: &Stage) -> Self {
+        let root = env!("CARGO_MANIFEST_DIR");
+        let gate = format!("{root}/actors/src/agent/pi/approval-gate.ts");
+        let mut child = std::process::Command::new(format!("{root}/tests/agents/node_modules/.bin/pi"))
+            .args(["--mode", "rpc", "--no-extensions", "--model", "rig/scripted", "-e", &gate])
+            .env_clear()
+            .envs(stage.home.environment(None))
+            .current_dir(stage.home.work())
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("pi starts");
+        let (sender, heard) = std::sync::mpsc::channel();
+        let output = BufReader::new(child.stdout.take().expect("its output was asked for"));
+        std::thread::spawn(move || {
+            output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        Self { child, heard }
+    }
+
+    fn say(&mut self, line: &Value) {
+        let input = self.child.stdin.as_mut().expect("its input was asked for");
+        writeln!(input, "{line}").expect("it reads");
+    }
+
+    /// All that it says up to a line that holds these words.
+    fn hear(&self, words: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        while lines.last().is_none_or(|line: &String| !line.contains(words)) {
+            let within = Duration::from_secs(60);
+            lines.push(self.heard.recv_timeout(within).unwrap_or_else(|_| panic!("no {words}: {lines:#?}")));
+        }
+        lines
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        // It may be gone already; then there is nothing to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn the_gate_takes_a_prompt_with_the_same_id_once_whether_its_turn_is_over_or_runs() {
+    let stage = stage().await;
+    let mut pi = Bare::start(&stage);
+    let prompt = |id: &str, text: &str| {
+        let message = format!("tether-input:{:?}\n{text}", id);
+        json!({ "id": format!("prompt-{id}"), "type": "prompt", "message": message, "streamingBehavior": "steer" })
+    };
+    pi.say(&prompt("u1", "SAY once"));
+    pi.hear("\\\"rest\\\":true");
+    pi.say(&prompt("u1", "SAY once"));
+    let again = pi.hear("prompt-u1").concat();
+    assert!(again.contains("\\\"known\\\":true") && !again.contains("agent_start"), "{again}");
+    pi.say(&prompt("u2", "SHELL echo x\nSAY over"));
+    pi.hear("tether.approval/1");
+    pi.say(&prompt("u2", "SHELL echo x\nSAY over"));
+    let again = pi.hear("prompt-u2").concat();
+    assert!(again.contains("\\\"known\\\":true") && !again.contains("queue_update"), "{again}");
+    assert_eq!(stage.model().requests().len(), 2);
 }
 
 #[tokio::test]
