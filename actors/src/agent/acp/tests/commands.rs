@@ -128,6 +128,18 @@ fn a_reason_reaches_the_agent_before_the_turn_ends_and_the_turn_ends_once() {
 }
 
 #[test]
+fn an_agent_that_reads_reasons_gets_it_with_the_no() {
+    let mut protocol = ready();
+    protocol.state.agent.reasons = true;
+    protocol.say(&prompt("go"), false);
+    let ask = asked(&hear(&mut protocol, permission(0)));
+    let answer = Answer::Deny { message: Some("not here".into()) };
+    let said = protocol.say(&AgentCommand::Answer { ask, answer }, false);
+    assert_eq!(parsed(&said[0])["result"]["_meta"]["tether"]["reason"], "not here");
+    assert!(end(&stop(&mut protocol, "end_turn")).ok, "and not a second time");
+}
+
+#[test]
 fn an_interrupt_cancels_what_is_open_and_what_is_asked_afterwards() {
     let mut protocol = ready();
     protocol.say(&prompt("go"), false);
