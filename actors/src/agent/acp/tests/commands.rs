@@ -301,6 +301,15 @@ fn a_turn_costs_what_the_conversation_cost_more() {
 }
 
 #[test]
+fn what_is_told_of_another_conversation_is_not_heard() {
+    let mut protocol = ready();
+    protocol.say(&prompt("go"), false);
+    let mut line = text("of a fork");
+    line["params"]["sessionId"] = json!("another");
+    assert_eq!(hear(&mut protocol, line), Heard::default());
+}
+
+#[test]
 fn the_end_of_the_conversation_is_told_where_the_agent_wants_to_know() {
     let mut protocol = ready();
     assert_eq!(protocol.say(&AgentCommand::End, false), []);
