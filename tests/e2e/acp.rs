@@ -80,7 +80,7 @@ async fn gemini_streams_asks_runs_what_is_allowed_and_hears_why_something_is_not
     assert_eq!(lines(&file), ["x"]);
     assert!(write.text("diff").contains("+hello"), "{}", write.raw);
     stage.api.allow(write.text("approval_id")).await;
-    seen.idle(1, 60).await;
+    seen.idle(1, 90).await;
 
     assert_eq!(std::fs::read_to_string(&note).expect("it was written").trim(), "hello");
     assert!(seen.said().contains("one two three four five six seven"), "{}", seen.said());
@@ -124,8 +124,35 @@ async fn gemini_streams_asks_runs_what_is_allowed_and_hears_why_something_is_not
     );
     stage.api.input(&id, "SAY better now").await;
     seen.says("better now", 40).await;
+    seen.idle(5, 20).await;
+
+    // Another model, and planning.
+    let details = format!("/api/sessions/{id}/details");
+    stage.api.patch(&details, json!({ "model": "gemini-2.5-pro" })).await.ok();
+    stage.api.input(&id, "SAY thought over").await;
+    seen.idle(6, 40).await;
+    let request = stage.model().requests().pop().expect("the model was asked");
+    assert_eq!(request["model"], "gemini-2.5-pro", "{request}");
     assert_eq!(seen.of("agent_started").len(), 1, "it was one program all the time");
     seen.check_against_replay().await;
+}
+
+#[tokio::test]
+async fn gemini_without_a_key_is_held_with_words_that_help_and_tried_again_with_the_next_input() {
+    let mut home = Home::new();
+    home.extra.insert("GEMINI_API_KEY".into(), String::new());
+    home.extra.insert("GOOGLE_GEMINI_BASE_URL".into(), String::new());
+    let stage = Stage::bare_in(home).await;
+    let (id, mut seen) = started(&stage, "gemini", "SAY x").await;
+    let held = seen.next("agent_held", 0, 60).await;
+    assert_eq!(held.data["cause"], "authentication", "{}", held.raw);
+    assert!(held.text("message").contains("API key"), "{}", held.raw);
+    seen.next("agent_exited", held.seq, 30).await;
+    assert_eq!(stage.api.session(&id).await["state"], "ERROR");
+    assert!(stage.marked().is_empty(), "no program is left");
+    stage.api.input(&id, "SAY y").await;
+    let again = seen.next("agent_started", held.seq, 60).await;
+    seen.next("agent_held", again.seq, 60).await;
 }
 
 #[tokio::test]
@@ -162,6 +189,7 @@ async fn gemini_outlives_the_daemon_and_after_its_own_death_takes_up_its_convers
     let prompt =
         format!("SAY one two three four\nHOLD one\nSAY five six seven eight\n{first}\nHOLD two\nSAY over");
     let (id, mut seen) = started(stage, "gemini", &prompt).await;
+    seen.next("input_sent", 0, 90).await;
     stage.model().held("one").await;
     seen.until("some text was shown", 40, |events| events.iter().any(|event| event.kind == "output")).await;
     let pid = agent_pid(&seen.events);
@@ -185,14 +213,17 @@ async fn gemini_outlives_the_daemon_and_after_its_own_death_takes_up_its_convers
     let conversation = stage.api.session(&id).await["runner_session_id"].clone();
     minute_is_over(begun).await;
     assert!(process::kill9(pid));
-    let again = seen.next("agent_started", first.seq, 40).await;
+    let again = seen.next("agent_started", first.seq, 60).await;
     assert_eq!(again.data["resumed"], true, "{}", again.raw);
     stage.model().release("two").await;
-    seen.says("over", 60).await;
-    seen.idle(1, 30).await;
+    // It is told to go on; the scripted model takes its script for done then.
+    seen.idle(1, 90).await;
     assert_eq!(lines(&file), ["1"]);
     let request = stage.model().requests().pop().expect("the model was asked");
     assert!(request["turns"].as_u64() >= Some(5), "the conversation came along: {request}");
+    stage.api.input(&id, "SAY still here").await;
+    seen.says("still here", 40).await;
+    seen.idle(2, 20).await;
     let said = seen.said();
     assert_eq!(
         (said.matches("one two three four").count(), said.matches("five six seven eight").count()),
@@ -232,7 +263,7 @@ async fn what_a_project_brings_along_for_gemini_counts_only_where_it_is_trusted(
 async fn a_prompt_that_may_not_have_arrived_is_carried_out_once() {
     let stage = &mut Stage::with_agents().await;
     let (id, mut seen) = started(stage, "gemini", "SAY first").await;
-    seen.idle(1, 60).await;
+    seen.idle(1, 90).await;
     for (fault, word) in [("agent.before_send", "second"), ("agent.after_send", "third")] {
         stage.daemon.kill9();
         seen.disconnect();
@@ -266,7 +297,7 @@ async fn an_agent_of_ones_own_is_asked_denied_with_a_reason_interrupted_killed_a
         started(&stage, "mine", &format!("SAY hello\n{}\nSAY finished", appends("x", &file))).await;
     let ask = asked(&mut seen, 0).await;
     stage.api.allow(ask.text("approval_id")).await;
-    seen.idle(1, 60).await;
+    seen.idle(1, 90).await;
     assert_eq!(lines(&file), ["x"]);
     assert!(seen.said().contains("hello") && seen.said().contains("finished"), "{}", seen.said());
 

@@ -35,6 +35,8 @@ const PENDING_BYTES: usize = 128 * 1024;
 const SILENT_BYTES: u64 = 1024 * 1024;
 /// How long an agent that was told to end may take before it is terminated.
 const END_GRACE: Duration = Duration::from_secs(3);
+/// How long one may take to stop what it does that does not end of being told.
+const STOP_GRACE: Duration = Duration::from_millis(500);
 /// How long between terminate and kill.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 /// Lines that wait for the agent to read; a session has few commands in flight.
@@ -423,6 +425,7 @@ impl Handler<StopAgent> for AgentProcess {
         lines.extend(end);
         drop(self.queue(lines));
         let run = self.run();
+        let grace = if self.protocol.ends_when_told() { END_GRACE } else { STOP_GRACE };
         let stop = async move {
             let deadline = Instant::now() + grace;
             while super::processes::is_alive(identity) && Instant::now() < deadline {

@@ -104,6 +104,12 @@ pub trait Protocol: Send {
     /// `None` = nothing special.
     fn end_hint(&self, stderr: &[String]) -> Option<EndCause>;
 
+    /// Whether [`AgentCommand::End`] makes the program end. One that does not is not waited for long: it is ended by a
+    /// signal.
+    fn ends_when_told(&self) -> bool {
+        true
+    }
+
     /// What must survive the daemon: small, and enough to go on from.
     fn state(&self) -> Value;
 }

@@ -5,9 +5,10 @@
 //!
 //! - **Once only.** A yes is the option of the kind `allow_once`, a no the one of the kind `reject_once`; an
 //!   `always` is never chosen. A request that offers no `allow_once` is refused with a notice.
-//! - **A no with a reason.** ACP has no place for the reason. It is kept, and when the agent would end its turn,
-//!   the turn goes on with it as a prompt. So the agent reads it, whether it stopped at the no (OpenCode, Codex) or
-//!   went on without the tool (Claude, Gemini).
+//! - **A no with a reason.** ACP has no place for the reason. It stands in the answer's `_meta.tether.reason`,
+//!   where an agent reads it that says so (`agentCapabilities._meta.tether.reasons`). For all others it is kept, and
+//!   when the agent would end its turn, the turn goes on with it as a prompt. So the agent reads it, whether it
+//!   stopped at the no (OpenCode, Codex) or went on without the tool (Claude, Gemini).
 //! - **Interrupt** is `session/cancel`, and the answer `cancelled` to all that is open: Gemini ends its turn only
 //!   then.
 //! - **Resume** is `session/resume` where there is one, else `session/load`, which tells the whole history again;
@@ -98,6 +99,10 @@ impl Protocol for AcpProtocol {
 
     fn end_hint(&self, stderr: &[String]) -> Option<EndCause> {
         launch::cause(stderr).or(self.state.last_cause)
+    }
+
+    fn ends_when_told(&self) -> bool {
+        false
     }
 
     fn state(&self) -> Value {

@@ -68,7 +68,7 @@ fn prompt(state: &mut State, input: &str, text: &str, images: &[Image], again: b
 
 fn answered(state: &mut State, ask: &Ask, given: &Answer) -> Vec<Outgoing> {
     let Ok(id) = serde_json::from_str::<Value>(&ask.request) else { return Vec::new() };
-    let (result, words) = match ask.tool_name == form::TOOL && ask.suggestions.is_none() {
+    let (mut result, words) = match ask.tool_name == form::TOOL && ask.suggestions.is_none() {
         true => form::answer(ask, given),
         false => ask::answer(ask, given),
     };
@@ -77,7 +77,11 @@ fn answered(state: &mut State, ask: &Ask, given: &Answer) -> Vec<Outgoing> {
         ask.tool_use_id.iter().for_each(|call| state.calls.refuse(call));
     }
     if let Some(words) = words {
-        remember_reason(state, &ask.title, &words);
+        // The protocol's place for what it has no place for. Our own agents read it there.
+        result["_meta"] = json!({ "tether": { "reason": words } });
+        if !state.agent.reasons {
+            remember_reason(state, &ask.title, &words);
+        }
     }
     vec![answer(&id, &result)]
 }

@@ -87,6 +87,7 @@ fn read_agent(greeting: &Value) -> Agent {
         resume: sessions.has("resume"),
         close: sessions.has("close"),
         images: prompts.flag("image"),
+        reasons: can.pointer("/_meta/tether/reasons") == Some(&Value::Bool(true)),
         sign_in: Some(short(&ways)).filter(|ways| !ways.is_empty()),
         key: key.and_then(|method| method.word("id")).map(short),
     }
@@ -150,6 +151,10 @@ pub(super) fn joined(state: &mut State, id: &str, result: Result<Value, Failure>
     };
     state.session = Some(session.clone());
     heard.events.push(AgentEvent::Conversation(session));
+    if how == Join::New && !state.agent.load && !state.agent.resume {
+        let message = "this agent keeps its conversation only as long as its program runs";
+        heard.events.push(super::notice("NO_RESUME", message));
+    }
     state.knobs = Knobs::read(&result);
     let rest = steps(state, how, heard);
     state.stage = Stage::Tuning(Tuning { rest, history: how == Join::Load, ..Tuning::default() });

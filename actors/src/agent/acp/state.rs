@@ -210,6 +210,8 @@ pub(super) struct Agent {
     pub(super) close: bool,
     /// Whether it takes pictures.
     pub(super) images: bool,
+    /// Whether it reads a reason that comes with a no (`_meta.tether.reason`).
+    pub(super) reasons: bool,
     /// How to sign in, in its own words.
     pub(super) sign_in: Option<String>,
     /// The way to sign in that needs nothing but a key in its environment.

@@ -128,6 +128,18 @@ fn a_reason_reaches_the_agent_before_the_turn_ends_and_the_turn_ends_once() {
 }
 
 #[test]
+fn an_agent_that_reads_reasons_gets_it_with_the_no() {
+    let mut protocol = ready();
+    protocol.state.agent.reasons = true;
+    protocol.say(&prompt("go"), false);
+    let ask = asked(&hear(&mut protocol, permission(0)));
+    let answer = Answer::Deny { message: Some("not here".into()) };
+    let said = protocol.say(&AgentCommand::Answer { ask, answer }, false);
+    assert_eq!(parsed(&said[0])["result"]["_meta"]["tether"]["reason"], "not here");
+    assert!(end(&stop(&mut protocol, "end_turn")).ok, "and not a second time");
+}
+
+#[test]
 fn an_interrupt_cancels_what_is_open_and_what_is_asked_afterwards() {
     let mut protocol = ready();
     protocol.say(&prompt("go"), false);
@@ -286,6 +298,15 @@ fn a_turn_costs_what_the_conversation_cost_more() {
         end(&stop(&mut protocol, "end_turn")).usage.total_cost_usd
     };
     assert_eq!((turn(0.5), turn(0.75), turn(0.1)), (0.5, 0.25, 0.1));
+}
+
+#[test]
+fn what_is_told_of_another_conversation_is_not_heard() {
+    let mut protocol = ready();
+    protocol.say(&prompt("go"), false);
+    let mut line = text("of a fork");
+    line["params"]["sessionId"] = json!("another");
+    assert_eq!(hear(&mut protocol, line), Heard::default());
 }
 
 #[test]
