@@ -5,6 +5,7 @@ mod harness;
 
 mod agent_killed;
 mod answers;
+mod codex;
 mod command_line;
 mod contract;
 mod daemon_killed;
