@@ -1,8 +1,9 @@
 //! Starting an agent program, or finding one that outlived the daemon.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::catalogue::{AgentEntry, Catalogue};
 use super::messages::{AgentSettings, ProcessSpec};
 use super::processes::Identity;
 use super::program::{Program, SpawnError};
@@ -30,8 +31,27 @@ pub struct Up {
     pub notice: Option<String>,
     /// What the directory brings along and nobody was asked about.
     pub brought_along: Vec<String>,
-    /// Its own sandbox does not work on this machine.
+    /// What was found out about the machine.
+    pub survey: Survey,
+}
+
+/// What a protocol must know of the machine, found out before a start.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// The directory with all links resolved; empty where that is not known.
+    pub real_directory: PathBuf,
+    /// The agent's own sandbox does not work on this machine.
     pub no_sandbox: bool,
+}
+
+impl Survey {
+    /// Looks. Blocks.
+    fn of(directory: &Path, agents: &Catalogue, entry: &AgentEntry, program: &Path) -> Self {
+        Self {
+            real_directory: std::fs::canonicalize(directory).unwrap_or_default(),
+            no_sandbox: agents.lacks_sandbox(entry, program),
+        }
+    }
 }
 
 /// Why there is none.
@@ -55,7 +75,7 @@ pub fn spool_folder(settings: &AgentSettings, spec: &ProcessSpec) -> PathBuf {
 }
 
 /// What a run works on, in the protocol's terms.
-pub fn work(spec: &ProcessSpec, settings: &AgentSettings, no_sandbox: bool) -> Work {
+pub fn work(spec: &ProcessSpec, settings: &AgentSettings, survey: &Survey) -> Work {
     Work {
         directory: spec.directory.clone(),
         conversation: spec.conversation.clone(),
@@ -63,7 +83,8 @@ pub fn work(spec: &ProcessSpec, settings: &AgentSettings, no_sandbox: bool) -> W
         model: spec.model.clone(),
         planning: spec.planning,
         trusted: spec.trusted == Some(true),
-        no_sandbox,
+        real_directory: survey.real_directory.clone(),
+        no_sandbox: survey.no_sandbox,
         folder: spool_folder(settings, spec),
     }
 }
@@ -84,10 +105,11 @@ async fn find(spec: &ProcessSpec, settings: &AgentSettings, identity: Identity) 
     let writer = program.as_ref().map(|_| spool.writer());
     // Only an opening that must be said again needs to know.
     let entry = settings.agents.entry(Some(&spec.adapter)).filter(|_| !spec.run.ready).cloned();
-    let agents = settings.agents.clone();
-    let tried = tokio::task::spawn_blocking(move || {
-        let found = entry.and_then(|entry| Some((agents.find(&entry).ok()?, entry)));
-        found.is_some_and(|(found, entry)| agents.lacks_sandbox(&entry, &found.path))
+    let (agents, directory) = (settings.agents.clone(), spec.directory.clone());
+    let surveyed = tokio::task::spawn_blocking(move || {
+        let entry = entry?;
+        let found = agents.find(&entry).ok()?;
+        Some(Survey::of(&directory, &agents, &entry, &found.path))
     });
     Ok(Up {
         spool,
@@ -98,7 +120,7 @@ async fn find(spec: &ProcessSpec, settings: &AgentSettings, identity: Identity) 
         version: None,
         notice: None,
         brought_along: Vec::new(),
-        no_sandbox: tried.await.unwrap_or(false),
+        survey: surveyed.await.ok().flatten().unwrap_or_default(),
     })
 }
 
@@ -113,14 +135,16 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
     };
     let entry = settings.agents.entry(Some(&spec.adapter)).cloned().ok_or_else(unknown)?;
     let (agents, looked_for) = (settings.agents.clone(), entry.clone());
+    let directory = spec.directory.clone();
     let unasked = spec.trusted.is_none().then(|| spec.directory.clone());
     let looked = tokio::task::spawn_blocking(move || {
         let brought_along = unasked.map(|directory| looked_for.brought_along(&directory));
         let found = agents.find(&looked_for);
-        let no_sandbox = found.as_ref().is_ok_and(|found| agents.lacks_sandbox(&looked_for, &found.path));
-        (found, brought_along.unwrap_or_default(), no_sandbox)
+        let survey = found.as_ref().map(|found| Survey::of(&directory, &agents, &looked_for, &found.path));
+        let survey = survey.unwrap_or_default();
+        (found, brought_along.unwrap_or_default(), survey)
     });
-    let (found, brought_along, no_sandbox) =
+    let (found, brought_along, survey) =
         looked.await.map_err(|error| BringUpError::crash("looking for the agent program failed", error))?;
     let found =
         found.map_err(|error| BringUpError { cause: EndCause::NotFound, message: error.to_string() })?;
@@ -128,7 +152,7 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
         .map_err(|error| BringUpError::crash("the agent's protocol is unknown", error))?;
     let mut launch = protocol.launch(&LaunchSpec {
         program: found.path.clone(),
-        work: work(spec, settings, no_sandbox),
+        work: work(spec, settings, &survey),
         extra_args: entry.args.clone(),
     });
     launch.env.extend(entry.environment.iter().cloned());
@@ -165,7 +189,7 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
         version: found.version.map(|version| version.to_string()),
         notice: found.notice,
         brought_along,
-        no_sandbox,
+        survey,
     })
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::bring_up::{self, BringUpError, Up};
+use super::bring_up::{self, BringUpError, Survey, Up};
 use super::flow::{LinesRead, ProgramGone, ReadToEnd, SpoolBroken, Written, read_loop, write_loop};
 use super::messages::*;
 use super::processes::Identity;
@@ -74,8 +74,8 @@ pub struct AgentProcess {
     turn_began: Option<u64>,
     /// Its end was asked for before it was up.
     stop_wanted: bool,
-    /// Its own sandbox does not work on this machine.
-    no_sandbox: bool,
+    /// What was found out about the machine.
+    survey: Survey,
 }
 
 impl AgentProcess {
@@ -105,12 +105,12 @@ impl AgentProcess {
             told_caught_up: false,
             turn_began: None,
             stop_wanted: false,
-            no_sandbox: false,
+            survey: Survey::default(),
         }
     }
 
     fn work(&self) -> Work {
-        bring_up::work(&self.spec, &self.settings, self.no_sandbox)
+        bring_up::work(&self.spec, &self.settings, &self.survey)
     }
 
     fn run(&self) -> RunId {
@@ -118,8 +118,8 @@ impl AgentProcess {
     }
 
     fn up(&mut self, up: Up, ctx: &mut Context<Self>) {
-        let Up { spool, program, identity, reader, writer, version, notice, brought_along, no_sandbox } = up;
-        self.no_sandbox = no_sandbox;
+        let Up { spool, program, identity, reader, writer, version, notice, brought_along, survey } = up;
+        self.survey = survey;
         self.identity = Some(identity);
         let (writes, queue) = mpsc::channel(WRITE_QUEUE);
         self.writes = Some(writes);

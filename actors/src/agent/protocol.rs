@@ -30,6 +30,8 @@ pub struct Work {
     pub planning: bool,
     /// Whether the person trusts what the directory brings along (settings, hooks, plugins).
     pub trusted: bool,
+    /// The same folder with all links resolved; empty where that is not known.
+    pub real_directory: PathBuf,
     /// The agent's own sandbox was tried on this machine and does not work.
     pub no_sandbox: bool,
     /// A private folder that is there as long as the run: here lie the files that [`Launch::files`] asked for.

@@ -104,6 +104,13 @@ impl Api {
         session["id"].as_str().expect("a session has an id").to_owned()
     }
 
+    /// Makes a session of this agent in a directory; gives its id.
+    pub async fn create_of(&self, adapter: &str, directory: &std::path::Path) -> String {
+        let body = json!({ "directory": directory, "adapter": adapter });
+        let session = self.post("/api/sessions", body).await.ok();
+        session["id"].as_str().expect("a session has an id").to_owned()
+    }
+
     /// Makes a session that an external agent drives; gives its id.
     pub async fn create_external(&self, name: &str) -> String {
         let body = json!({ "agent_name": "rig", "agent_type": "script", "session_name": name });

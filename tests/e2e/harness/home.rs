@@ -51,6 +51,18 @@ impl Home {
         self.path().join("work").canonicalize().expect("the work folder exists")
     }
 
+    /// Lays the settings of those agents that take the address of their model from a file.
+    pub fn lay_settings(&self, model_port: u16) {
+        let codex = self.path().join(".codex");
+        std::fs::create_dir_all(&codex).expect("a folder in the temporary home");
+        let settings = format!(
+            "model = \"gpt-5.5\"\nmodel_provider = \"rig\"\n[model_providers.rig]\nname = \"rig\"\n\
+             base_url = \"http://127.0.0.1:{model_port}/v1\"\nwire_api = \"responses\"\nenv_key = \"RIG_KEY\"\n\
+             requires_openai_auth = false\nsupports_websockets = false\n"
+        );
+        std::fs::write(codex.join("config.toml"), settings).expect("it is written");
+    }
+
     /// The whole environment of whatever runs in this home; nothing of ours is inherited.
     pub fn environment(&self, model_port: Option<u16>) -> BTreeMap<String, String> {
         let home = self.path().display().to_string();
@@ -77,6 +89,7 @@ impl Home {
             ("DISABLE_ERROR_REPORTING", "1".into()),
             ("ANTHROPIC_API_KEY", "test".into()),
             ("GEMINI_API_KEY", "test".into()),
+            ("RIG_KEY", "test".into()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))

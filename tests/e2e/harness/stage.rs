@@ -42,6 +42,9 @@ impl Stage {
     }
 
     async fn open(home: Home, model: Option<Model>, permit: Option<SemaphorePermit<'static>>) -> Self {
+        if let Some(model) = &model {
+            home.lay_settings(model.port);
+        }
         let mut daemon = Daemon::new(&home, model.as_ref().map(|model| model.port));
         daemon.start().await;
         Self { daemon, model, api: Api::new(&home), home, _permit: permit }
@@ -68,6 +71,13 @@ impl Stage {
     pub async fn started(&self, prompt: &str) -> (String, Transcript) {
         let (id, transcript) = self.session().await;
         self.api.start(&id, prompt).await;
+        (id, transcript)
+    }
+
+    /// Makes a session of another agent than the default in the work folder and follows it.
+    pub async fn session_of(&self, adapter: &str) -> (String, Transcript) {
+        let id = self.api.create_of(adapter, &self.home.work()).await;
+        let transcript = self.follow(&id);
         (id, transcript)
     }
 

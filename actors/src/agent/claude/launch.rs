@@ -99,6 +99,7 @@ mod tests {
             model: None,
             planning: false,
             trusted: false,
+            real_directory: PathBuf::from("/p"),
             no_sandbox: false,
             folder: PathBuf::from("/run"),
         }

@@ -41,7 +41,7 @@ fn because(state: &mut State, ask: &Ask, answer: &Answer) -> Option<Outgoing> {
     let message = answer.message().map(str::trim).filter(|message| !message.is_empty())?;
     let asked = state.asked.iter().find(|asked| asked.name == ask.request)?;
     let (thread, turn) = (asked.thread.clone(), asked.turn.clone());
-    let text = format!("The user refused this: {}\nThe user's words: {message}", ask.title);
+    let text = format!("The user refused this: {}\nIn the user's words:\n{message}", ask.title);
     let id = state.next_id("because");
     Some(request(
         &id,
@@ -123,7 +123,10 @@ fn plan(state: &mut State, desk: &mut Desk, ask: &Ask, answer: &Answer, again: b
             (say::set_mode(state, false), text)
         }
         Answer::Deny { .. } => match word {
-            Some(word) => (Vec::new(), format!("The user does not agree to this plan yet: {word}")),
+            Some(word) => (
+                Vec::new(),
+                format!("The user does not agree to this plan yet. In the user's words:\n{word}"),
+            ),
             // It waits for the person anyway.
             None => return Vec::new(),
         },

@@ -1,9 +1,8 @@
 //! How Codex is started.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use crate::agent::protocol::{Launch, LaunchSpec};
+use crate::agent::protocol::{Launch, LaunchSpec, Work};
 
 /// What Codex leaves in the environment of the commands that it runs. A daemon that was itself started by
 /// a command of Codex's must not hand it on: it would make the new program think that it is in a sandbox or
@@ -21,15 +20,15 @@ const OF_ANOTHER_SESSION: &[&str] = &[
 
 /// The command line.
 ///
-/// Trust is given on it for this one run, because Codex gives it by itself: to ask for a workspace that it
-/// may write marks the project as trusted in the person's `config.toml`, and what the project brings along
-/// (`.codex/config.toml` with its MCP servers, hooks and rules) counts at once. With the trust named here
-/// nothing is written. Codex looks up the folder, those above it up to the project's root, and the main
-/// folder of a git worktree, so all folders above are named too; a way that is reached over a link, or a
-/// worktree, may still lead to a folder that is trusted elsewhere, which the opening checks.
+/// Trust is given on it for this one run, so that nothing is written into the person's settings: to the folder and
+/// those above it, because a project's settings may lie in any folder up to its root. A folder that is not trusted gets
+/// no word here: what it brings along does not count then, and its `AGENTS.md` does, which `untrusted` would switch off.
+/// Should Codex trust it by the person's settings, the opening sees it.
 pub(super) fn launch(spec: &LaunchSpec) -> Launch {
     let mut args = vec!["app-server".to_owned()];
-    args.extend(["-c".to_owned(), trust(&spec.work.directory, spec.work.trusted)]);
+    if spec.work.trusted {
+        args.extend(["-c".to_owned(), trust(&spec.work)]);
+    }
     args.extend(spec.extra_args.iter().cloned());
     Launch {
         program: spec.program.clone(),
@@ -40,17 +39,21 @@ pub(super) fn launch(spec: &LaunchSpec) -> Launch {
     }
 }
 
-/// `projects={"/a/b"={trust_level="..."},...}`: a TOML table, not a dotted key, which Codex does not take
+/// The folder and all above it, by its name and by its real place: by any of these Codex may know it.
+pub(super) fn folders(work: &Work) -> Vec<String> {
+    let both = work.directory.ancestors().chain(work.real_directory.ancestors());
+    let mut folders: Vec<String> = both.map(|path| path.to_string_lossy().into_owned()).collect();
+    folders.retain(|path| !path.is_empty());
+    folders.sort_unstable();
+    folders.dedup();
+    folders
+}
+
+/// `projects={"/a/b"={trust_level="trusted"},...}`: a TOML table, not a dotted key, which Codex does not take
 /// for names with a slash.
-fn trust(directory: &Path, trusted: bool) -> String {
-    let entry = |path: &Path, level: &str| {
-        format!("{}={{trust_level=\"{level}\"}}", toml_text(&path.to_string_lossy()))
-    };
-    let entries: Vec<String> = if trusted {
-        vec![entry(directory, "trusted")]
-    } else {
-        directory.ancestors().map(|path| entry(path, "untrusted")).collect()
-    };
+fn trust(work: &Work) -> String {
+    let entry = |path: &String| format!("{}={{trust_level=\"trusted\"}}", toml_text(path));
+    let entries: Vec<String> = folders(work).iter().map(entry).collect();
     format!("projects={{{}}}", entries.join(","))
 }
 
@@ -76,46 +79,46 @@ mod tests {
     use super::*;
     use crate::agent::protocol::Work;
 
-    fn launched(directory: &str, trusted: bool) -> Launch {
+    fn launched(directory: &str, real: &str, trusted: bool) -> Launch {
+        let (directory, real_directory) = (PathBuf::from(directory), PathBuf::from(real));
         launch(&LaunchSpec {
             program: PathBuf::from("/bin/codex"),
-            work: Work { directory: PathBuf::from(directory), trusted, ..Work::default() },
+            work: Work { directory, real_directory, trusted, ..Work::default() },
             extra_args: vec!["--strict-config".into()],
         })
     }
 
     #[test]
-    fn an_untrusted_folder_and_all_above_it_are_marked_so_for_the_run() {
+    fn a_folder_that_is_not_trusted_gets_no_word() {
+        assert_eq!(launched("/home/dev", "/home/dev", false).args, ["app-server", "--strict-config"]);
+    }
+
+    #[test]
+    fn trust_is_for_the_folder_by_both_its_names_and_those_above_it() {
         assert_eq!(
-            launched("/home/dev", false).args,
+            launched("/link", "/home/dev", true).args,
             [
                 "app-server",
                 "-c",
-                "projects={\"/home/dev\"={trust_level=\"untrusted\"},\"/home\"={trust_level=\"untrusted\"},\
-                 \"/\"={trust_level=\"untrusted\"}}",
+                "projects={\"/\"={trust_level=\"trusted\"},\"/home\"={trust_level=\"trusted\"},\
+                 \"/home/dev\"={trust_level=\"trusted\"},\"/link\"={trust_level=\"trusted\"}}",
                 "--strict-config",
             ]
         );
     }
 
     #[test]
-    fn trust_is_given_to_the_folder_alone() {
-        let launch = launched("/home/dev", true);
-        assert_eq!(launch.args[2], "projects={\"/home/dev\"={trust_level=\"trusted\"}}");
-    }
-
-    #[test]
     fn a_strange_name_stays_a_name() {
-        let launch = launched("/a\"={trust_level=\"trusted\"}\\\n", true);
+        let launch = launched("a\"={trust_level=\"x\"}\\\n", "", true);
         assert_eq!(
             launch.args[2],
-            "projects={\"/a\\\"={trust_level=\\\"trusted\\\"}\\\\\\u000A\"={trust_level=\"trusted\"}}"
+            "projects={\"a\\\"={trust_level=\\\"x\\\"}\\\\\\u000A\"={trust_level=\"trusted\"}}"
         );
     }
 
     #[test]
     fn the_account_and_the_settings_stay() {
-        let launch = launched("/p", false);
+        let launch = launched("/p", "/p", false);
         let removed = |name: &str| {
             launch.env_remove.iter().any(|rule| match rule.strip_suffix('*') {
                 Some(start) => name.starts_with(start),

@@ -66,6 +66,8 @@ pub struct CodexProtocol {
 struct Desk {
     /// What is to be opened; `None` = the opening was said by an earlier life of the daemon.
     work: Option<Work>,
+    /// A thread that an earlier opening began.
+    there: Option<String>,
     /// Whether the thread was asked for.
     thread_asked: bool,
     /// Prompts that wait for the word whether they are there already.

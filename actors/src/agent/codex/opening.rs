@@ -4,6 +4,8 @@
 //! before, and may be done again: a second greeting is refused without harm, and then it is asked which
 //! thread is there already.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::state::{State, note, word};
@@ -83,29 +85,23 @@ fn read_settings(work: &Work) -> Outgoing {
 }
 
 /// The threads that are there already, when it was greeted before.
-fn loaded(state: &mut State, desk: &Desk, result: &Result<Value, String>, heard: &mut Heard) {
+fn loaded(state: &State, desk: &mut Desk, result: &Result<Value, String>, heard: &mut Heard) {
     let Some(work) = desk.work.as_ref().filter(|_| !state.ready) else { return };
+    heard.replies.push(read_settings(work));
+    // A thread without a turn cannot be resumed, only used; one with turns is joined by resuming it.
     let there = result.as_ref().ok().and_then(|reply| reply.list("data").first()).and_then(Value::as_str);
-    match there {
-        // A thread without a turn cannot be resumed, only used.
-        Some(thread) if !work.resume => {
-            begin(state, thread, heard);
-            become_ready(state, work, heard);
-        }
-        _ => heard.replies.push(read_settings(work)),
-    }
+    desk.there = there.filter(|_| !work.resume).map(str::to_owned);
 }
 
 /// Which settings would count. Those of a project that is not trusted must not: they name programs to
 /// start, and commands that need no question.
 fn settings(state: &mut State, desk: &mut Desk, result: &Result<Value, String>, heard: &mut Heard) {
-    let Some(work) = desk.work.as_ref().filter(|_| !state.ready) else { return };
+    let Some(work) = desk.work.as_ref().filter(|_| !state.ready && !desk.thread_asked) else { return };
     let reply = match result {
         Ok(reply) => reply,
         Err(message) if work.trusted => {
-            heard
-                .events
-                .push(notice("SETTINGS_UNREADABLE", format!("codex cannot read its settings: {message}")));
+            let text = format!("codex cannot read its settings: {message}");
+            heard.events.push(notice("SETTINGS_UNREADABLE", text));
             &Value::Null
         }
         Err(message) => {
@@ -116,47 +112,102 @@ fn settings(state: &mut State, desk: &mut Desk, result: &Result<Value, String>, 
             return;
         }
     };
-    let active = reply.list("layers").iter().find_map(|layer| {
-        let name = layer.get("name").filter(|name| name.text("type") == Some("project"))?;
-        let counts = layer.get("disabledReason").is_none_or(Value::is_null);
-        counts.then(|| name.text("dotCodexFolder").unwrap_or("of the project").to_owned())
-    });
-    if let Some(folder) = active.filter(|_| !work.trusted) {
-        heard.events.push(unable(format!(
-            "the settings in {folder} would count although this folder is not trusted here, because codex trusts a folder that \
-             it belongs to; trust the folder, or take the trust away in codex's config.toml, then send an input"
-        )));
-        return;
-    }
-    if let Some(model) = reply.get("config").and_then(|config| config.text("model")) {
+    let distrusted = match distrust(work, reply) {
+        Ok(distrusted) => distrusted,
+        Err(folder) => {
+            heard.events.push(unable(format!(
+                "the settings in {folder} would count although this folder is not trusted here, because codex trusts a folder \
+                 that it belongs to; trust the folder, or take the trust away in codex's config.toml, then send an input"
+            )));
+            return;
+        }
+    };
+    let nothing = Value::Null;
+    let config = reply.get("config").unwrap_or(&nothing);
+    if let Some(model) = config.text("model") {
         note(&mut state.default_model, model);
     }
-    if !desk.thread_asked {
-        heard.replies.push(thread_request(work));
-        desk.thread_asked = true;
+    state.no_sandbox = work.no_sandbox;
+    state.sandbox = Some(sandbox(work, config));
+    match desk.there.take() {
+        Some(thread) => {
+            begin(state, &thread, heard);
+            become_ready(state, work, heard);
+        }
+        None => {
+            heard.replies.push(thread_request(work, distrusted));
+            desk.thread_asked = true;
+        }
     }
+}
+
+/// The folders to distrust for this thread, where a project's settings would count that must not; `Err` names a
+/// folder that cannot be distrusted.
+fn distrust(work: &Work, settings: &Value) -> Result<Vec<String>, String> {
+    let active = settings.list("layers").iter().filter_map(|layer| {
+        let name = layer.get("name").filter(|name| name.text("type") == Some("project"))?;
+        let counts = layer.get("disabledReason").is_none_or(Value::is_null);
+        counts.then(|| name.text("dotCodexFolder").unwrap_or_default())
+    });
+    let active: Vec<&str> = active.collect();
+    if work.trusted || active.is_empty() {
+        return Ok(Vec::new());
+    }
+    let folders = super::launch::folders(work);
+    let covered = |folder: &&str| {
+        let parent = Path::new(*folder).parent().map(Path::to_string_lossy);
+        // By a link Codex looks at the real place too.
+        !work.real_directory.as_os_str().is_empty()
+            && parent.is_some_and(|parent| folders.iter().any(|known| *known == parent))
+    };
+    match active.iter().find(|folder| !covered(folder)) {
+        Some(folder) => Err((*folder).to_owned()),
+        None => Ok(folders),
+    }
+}
+
+/// The sandbox for all commands, said with each turn: workspace-write as the person's settings have it.
+fn sandbox(work: &Work, config: &Value) -> Value {
+    if work.no_sandbox {
+        return json!({ "type": "dangerFullAccess" });
+    }
+    let nothing = Value::Null;
+    let own = config.get("sandbox_workspace_write").unwrap_or(&nothing);
+    let roots: Vec<&Value> = own.list("writable_roots").iter().filter(|root| root.is_string()).collect();
+    json!({
+        "type": "workspaceWrite",
+        "writableRoots": roots,
+        "networkAccess": own.flag("network_access"),
+        "excludeTmpdirEnvVar": own.flag("exclude_tmpdir_env_var"),
+        "excludeSlashTmp": own.flag("exclude_slash_tmp"),
+    })
 }
 
 /// The thread, begun or gone on with.
 ///
 /// - `approvalPolicy: untrusted` asks before every command and every patch. It exists only here.
-/// - The sandbox is asked for as a setting: as the parameter `sandbox`, Codex would mark the project as
-///   trusted in the person's settings.
+/// - A thread that is begun with a sandbox that may write, by whatever parameter, marks the project as trusted in the
+///   person's settings, and what it brings along counts at once. So it is begun without, and the sandbox is said with
+///   each turn, which marks nothing.
 /// - Without `unified_exec_tty` there are no terminals that the model can type into. Codex does not ask before it does,
 ///   so one allowed shell would be as good as a yes to everything.
 /// - `default_mode_request_user_input` and `update_plan` give the model its questions and its list of steps.
-fn thread_request(work: &Work) -> Outgoing {
-    let sandbox = if work.no_sandbox { "danger-full-access" } else { "workspace-write" };
+fn thread_request(work: &Work, distrusted: Vec<String>) -> Outgoing {
+    let mut config = json!({
+        "sandbox_mode": "read-only",
+        "features": { "default_mode_request_user_input": true, "unified_exec_tty": false },
+        "tools": { "update_plan": { "enabled": true } },
+        "suppress_unstable_features_warning": true,
+    });
+    if !distrusted.is_empty() {
+        let level = |folder| (folder, json!({ "trust_level": "untrusted" }));
+        config["projects"] = Value::Object(distrusted.into_iter().map(level).collect());
+    }
     let mut params = json!({
         "cwd": work.directory,
         "approvalPolicy": "untrusted",
         "approvalsReviewer": "user",
-        "config": {
-            "sandbox_mode": sandbox,
-            "features": { "default_mode_request_user_input": true, "unified_exec_tty": false },
-            "tools": { "update_plan": { "enabled": true } },
-            "suppress_unstable_features_warning": true,
-        },
+        "config": config,
     });
     if let Some(model) = &work.model {
         params["model"] = model.as_str().into();
@@ -171,9 +222,8 @@ fn thread_request(work: &Work) -> Outgoing {
 }
 
 fn thread(state: &mut State, desk: &Desk, result: &Result<Value, String>, heard: &mut Heard) {
-    if state.ready {
-        return;
-    }
+    // One that this opening did not ask for was asked for by a daemon that died since: it is among those that are there.
+    let Some(work) = desk.work.as_ref().filter(|_| !state.ready && desk.thread_asked) else { return };
     let reply = match result {
         Ok(reply) => reply,
         Err(message) => return no_thread(message, heard),
@@ -199,17 +249,10 @@ fn thread(state: &mut State, desk: &Desk, result: &Result<Value, String>, heard:
     }
     state.effort = reply.text("reasoningEffort").map(word);
     state.cwd = reply.text("cwd").map(word);
-    let sandbox = reply.get("sandbox").and_then(|sandbox| sandbox.text("type"));
-    state.no_sandbox = sandbox == Some("dangerFullAccess");
     state.planning = reply.get("collaborationMode").is_some_and(|mode| mode.text("mode") == Some("plan"));
     begin(state, id, heard);
     done_before(reply, heard);
-    if let Some(work) = &desk.work {
-        become_ready(state, work, heard);
-    } else {
-        // It was asked for by a daemon that died since; what is missing is said with the next opening.
-        ready(state, heard);
-    }
+    become_ready(state, work, heard);
 }
 
 fn no_thread(message: &str, heard: &mut Heard) {
@@ -247,14 +290,9 @@ fn done_before(reply: &Value, heard: &mut Heard) {
 }
 
 fn become_ready(state: &mut State, work: &Work, heard: &mut Heard) {
-    state.no_sandbox |= work.no_sandbox;
     if work.planning != state.planning {
         heard.replies.extend(super::say::set_mode(state, work.planning));
     }
-    ready(state, heard);
-}
-
-fn ready(state: &mut State, heard: &mut Heard) {
     state.ready = true;
     if state.no_sandbox && !state.sandbox_told {
         state.sandbox_told = true;

@@ -50,18 +50,18 @@ pub(super) fn prompt(
     if again && state.given(input).is_some_and(|given| given.turn.is_some()) {
         return Vec::new();
     }
-    let line = request(
-        &format!("{TURN}{input}"),
-        "turn/start",
-        json!({
-            "threadId": thread,
-            "clientUserMessageId": input,
-            "input": content,
-            // Said each time, so that no resumed thread has another.
-            "approvalPolicy": "untrusted",
-            "approvalsReviewer": "user",
-        }),
-    );
+    let mut params = json!({
+        "threadId": thread,
+        "clientUserMessageId": input,
+        "input": content,
+        // Said each time, so that no resumed thread has another.
+        "approvalPolicy": "untrusted",
+        "approvalsReviewer": "user",
+    });
+    if let Some(sandbox) = &state.sandbox {
+        params["sandboxPolicy"] = sandbox.clone();
+    }
+    let line = request(&format!("{TURN}{input}"), "turn/start", params);
     state.give(input);
     if !again {
         return vec![line];

@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) cwd: Option<String>,
     /// Whether it only plans.
     pub(super) planning: bool,
+    /// The sandbox for its commands, in Codex's terms.
+    pub(super) sandbox: Option<Value>,
     /// Whether its commands run without its sandbox.
     pub(super) no_sandbox: bool,
     /// Whether a person was told of that.

@@ -15,8 +15,13 @@ fn a_life_begins_with_a_thread_that_asks_for_everything() {
     assert_eq!(thread["method"], "thread/start");
     assert_eq!(thread["params"]["approvalPolicy"], "untrusted");
     assert_eq!(thread["params"]["approvalsReviewer"], "user");
-    assert_eq!(thread["params"]["config"]["sandbox_mode"], "workspace-write");
-    assert!(thread["params"].get("sandbox").is_none(), "this would mark the project as trusted");
+    assert_eq!(
+        thread["params"]["config"]["sandbox_mode"], "read-only",
+        "else it marks the project as trusted"
+    );
+    assert!(
+        thread["params"].get("sandbox").is_none() && thread["params"]["config"].get("projects").is_none()
+    );
     assert_eq!(thread["params"]["config"]["features"]["unified_exec_tty"], false);
     let events = protocol.hear(thread_reply().to_string().as_bytes()).events;
     assert_eq!(
@@ -35,8 +40,7 @@ fn a_thread_that_does_not_ask_is_not_worked_with() {
         ("approvalPolicy", Value::Null),
         ("approvalsReviewer", json!("auto_review")),
     ] {
-        let mut protocol = CodexProtocol::new();
-        protocol.opening(&Work::default());
+        let mut protocol = before_thread(&Work::default());
         let mut reply = thread_reply();
         reply["result"][key] = value;
         let events = protocol.hear(reply.to_string().as_bytes()).events;
@@ -46,22 +50,35 @@ fn a_thread_that_does_not_ask_is_not_worked_with() {
 
 #[test]
 fn a_projects_settings_count_only_where_it_is_trusted() {
-    let settings = |trusted: bool, layer: Value| {
+    let settings = |trusted: bool, real: &str, layer: Value| {
         let mut protocol = CodexProtocol::new();
-        protocol.opening(&Work { trusted, ..Work::default() });
-        protocol.hear(br#"{"id":"initialize","result":{}}"#);
+        let (directory, real_directory) = ("/p".into(), real.into());
+        protocol.opening(&Work { directory, real_directory, trusted, ..Work::default() });
         let reply = json!({ "id": "settings", "result": { "layers": [layer] } });
         let heard = protocol.hear(reply.to_string().as_bytes());
-        (heard.events, heard.replies.len())
+        (heard.events, lines(&heard.replies))
     };
-    let active = json!({ "name": { "type": "project", "dotCodexFolder": "/p/.codex" } });
+    let active = |folder: &str| json!({ "name": { "type": "project", "dotCodexFolder": folder } });
     let off = json!({ "name": { "type": "project" }, "disabledReason": "not trusted" });
-    let (events, replies) = settings(false, active.clone());
-    assert!(matches!(&events[..], [AgentEvent::Unable { message, .. }] if message.contains("/p/.codex")));
-    assert_eq!(replies, 0);
-    assert_eq!(settings(true, active), (vec![], 1));
-    assert_eq!(settings(false, off), (vec![], 1));
-    assert_eq!(settings(false, json!({ "name": { "type": "user" } })), (vec![], 1));
+    let distrusted = |thread: &Value| thread["params"]["config"]["projects"].clone();
+
+    // The person's own settings trust it: for this thread they must not.
+    let (events, replies) = settings(false, "/real", active("/p/.codex"));
+    assert_eq!(events, []);
+    let no = json!({ "trust_level": "untrusted" });
+    assert_eq!(distrusted(&replies[0]), json!({ "/": no, "/p": no, "/real": no }));
+    // Where it cannot be made sure, nothing is begun.
+    for (real, folder) in [("/real", "/elsewhere/.codex"), ("", "/p/.codex")] {
+        let (events, replies) = settings(false, real, active(folder));
+        assert!(matches!(&events[..], [AgentEvent::Unable { message, .. }] if message.contains(folder)));
+        assert_eq!(replies, [] as [Value; 0]);
+    }
+    for (trusted, layer) in
+        [(true, active("/p/.codex")), (false, off), (false, json!({ "name": { "type": "user" } }))]
+    {
+        let (events, replies) = settings(trusted, "/real", layer);
+        assert_eq!((events, distrusted(&replies[0])), (vec![], Value::Null));
+    }
     let mut protocol = CodexProtocol::new();
     protocol.opening(&Work::default());
     let heard = protocol.hear(br#"{"id":"settings","error":{"message":"no"}}"#);
@@ -69,18 +86,32 @@ fn a_projects_settings_count_only_where_it_is_trusted() {
 }
 
 #[test]
+fn the_sandbox_is_said_with_each_turn_as_the_persons_settings_have_it() {
+    let mut protocol = CodexProtocol::new();
+    protocol.opening(&Work::default());
+    let own = json!({ "id": "settings", "result": { "config": { "sandbox_workspace_write": {
+        "writable_roots": ["/cache"], "network_access": true } } } });
+    protocol.hear(own.to_string().as_bytes());
+    protocol.hear(thread_reply().to_string().as_bytes());
+    let said = lines(&protocol.say(&prompt("i1"), false));
+    let sandbox = &said[0]["params"]["sandboxPolicy"];
+    assert_eq!((&sandbox["type"], &sandbox["networkAccess"]), (&json!("workspaceWrite"), &json!(true)));
+    assert_eq!(sandbox["writableRoots"], json!(["/cache"]));
+    assert_eq!(said[0]["params"]["approvalPolicy"], "untrusted");
+}
+
+#[test]
 fn without_its_sandbox_it_runs_unsandboxed_and_a_person_is_told_once() {
     let work = Work { no_sandbox: true, ..Work::default() };
-    let mut protocol = CodexProtocol::new();
-    protocol.opening(&work);
-    protocol.hear(br#"{"id":"initialize","result":{}}"#);
-    let replies = lines(&protocol.hear(br#"{"id":"settings","result":{}}"#).replies);
-    assert_eq!(replies[0]["params"]["config"]["sandbox_mode"], "danger-full-access");
+    let mut protocol = before_thread(&work);
     let told = |events: &[AgentEvent]| {
         events.iter().any(|event| matches!(event, AgentEvent::Notice { code, .. } if code == NO_SANDBOX))
     };
     assert!(told(&protocol.hear(thread_reply().to_string().as_bytes()).events));
+    let said = lines(&protocol.say(&prompt("i1"), false));
+    assert_eq!(said[0]["params"]["sandboxPolicy"]["type"], "dangerFullAccess");
     protocol.opening(&work);
+    protocol.hear(br#"{"id":"settings","result":{}}"#);
     assert!(!told(&protocol.hear(thread_reply().to_string().as_bytes()).events));
     let request = json!({ "id": 0, "method": "item/commandExecution/requestApproval",
         "params": { "threadId": "T", "command": "/bin/bash -lc ls" } });
@@ -96,9 +127,15 @@ fn an_opening_that_was_said_before_takes_the_thread_that_is_there() {
     protocol.opening(&Work::default());
     let heard = protocol.hear(br#"{"id":"initialize","error":{"message":"Already initialized"}}"#);
     assert!(heard.replies.iter().any(|reply| reply.line.contains("thread/loaded/list")));
-    let events = protocol.hear(br#"{"id":"loaded","result":{"data":["T"]}}"#).events;
-    assert!(matches!(&events[..], [AgentEvent::Conversation(id), AgentEvent::Ready { .. }] if id == "T"));
-    // The answer to the first opening comes after all: nothing begins twice.
+    // The answer to the first opening comes after all.
+    assert_eq!(protocol.hear(thread_reply().to_string().as_bytes()), Heard::default());
+    let replies = protocol.hear(br#"{"id":"loaded","result":{"data":["T"]}}"#).replies;
+    assert!(replies.len() == 1 && replies[0].line.contains("config/read"), "{replies:?}");
+    let heard = protocol.hear(br#"{"id":"settings","result":{}}"#);
+    assert!(
+        matches!(&heard.events[..], [AgentEvent::Conversation(id), AgentEvent::Ready { .. }] if id == "T")
+    );
+    assert_eq!(heard.replies, [], "nothing begins twice");
     assert_eq!(protocol.hear(thread_reply().to_string().as_bytes()), Heard::default());
     let none = CodexProtocol::new().hear(br#"{"id":"initialize","result":{}}"#);
     assert_eq!(none, Heard::default(), "what is to be opened is said with the opening");
@@ -107,8 +144,7 @@ fn an_opening_that_was_said_before_takes_the_thread_that_is_there() {
 #[test]
 fn a_conversation_that_is_gone_is_told_and_one_that_is_held_elsewhere_too() {
     let lost = |message: &str| {
-        let mut protocol = CodexProtocol::new();
-        protocol.opening(&Work { resume: true, conversation: "T".into(), ..Work::default() });
+        let mut protocol = before_thread(&Work { resume: true, conversation: "T".into(), ..Work::default() });
         protocol
             .hear(json!({ "id": "thread", "error": { "message": message } }).to_string().as_bytes())
             .events
@@ -148,6 +184,7 @@ fn a_prompt_that_may_be_there_is_given_only_when_it_is_not() {
 fn a_resumed_conversation_tells_which_prompts_were_worked_on() {
     let (mut protocol, _) = with_thread(&Work::default());
     protocol.opening(&Work { resume: true, conversation: "T".into(), ..Work::default() });
+    protocol.hear(br#"{"id":"settings","result":{}}"#);
     let user = |id: &str| json!({ "type": "userMessage", "id": "u", "clientId": id });
     let mut reply = thread_reply();
     reply["result"]["initialTurnsPage"] = json!({ "data": [

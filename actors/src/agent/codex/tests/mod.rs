@@ -110,6 +110,8 @@ fn opened(lines: &[Recorded]) -> CodexProtocol {
         ..Work::default()
     };
     protocol.opening(&work);
+    // Most were recorded without this step.
+    protocol.hear(br#"{"id":"settings","result":{}}"#);
     protocol
 }
 
@@ -262,6 +264,14 @@ fn the_text_of_a_turn_is_told_once() {
         // A program that is killed in mid-message never finishes it.
         assert!(told.starts_with(&finished), "{}: {told:?} {finished:?}", path.display());
     }
+}
+
+/// A protocol that has asked for its thread.
+fn before_thread(work: &Work) -> CodexProtocol {
+    let mut protocol = CodexProtocol::new();
+    protocol.opening(work);
+    protocol.hear(br#"{"id":"settings","result":{}}"#);
+    protocol
 }
 
 /// A protocol with a thread, and what it said.
