@@ -41,7 +41,8 @@ pub trait Agent: 'static {
         params: Value,
     ) -> impl Future<Output = Result<Value, Refusal>>;
 
-    /// `session/prompt`: a turn, which may take hours. Turns of several sessions run side by side.
+    /// `session/prompt`: a turn, which may take hours. Turns of several sessions run side by side. What comes next from
+    /// the client (a cancel, say) must find it begun, so it takes its place in the row before it gives back the rest.
     fn prompt(
         self: Rc<Self>,
         client: Client,
@@ -86,9 +87,10 @@ pub async fn serve(agent: Rc<impl Agent>) -> io::Result<()> {
                 if let Some(session) = params["sessionId"].as_str() {
                     prompts.insert(key.clone(), session.to_owned());
                 }
-                let (agent, client) = (agent.clone(), client.clone());
+                let turn = agent.clone().prompt(client.clone(), params);
+                let client = client.clone();
                 turns.spawn_local(async move {
-                    let result = agent.prompt(client.clone(), params).await;
+                    let result = turn.await;
                     client.line(wire::answer(id, result)).await;
                     key
                 });

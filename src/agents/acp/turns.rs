@@ -14,11 +14,24 @@ pub struct Turns {
     cancels: RefCell<Vec<CancellationToken>>,
 }
 
+/// A place in the row.
+#[derive(Debug)]
+pub struct Ticket(CancellationToken);
+
 impl Turns {
-    /// Runs a turn when those before it are over. `None` = it was cancelled while it waited.
-    pub async fn run<T>(&self, turn: impl AsyncFnOnce(CancellationToken) -> T) -> Option<T> {
+    /// Takes a place in the row, at once: a cancel that comes next is about this turn too.
+    pub fn enter(&self) -> Ticket {
         let cancel = CancellationToken::new();
         self.cancels.borrow_mut().push(cancel.clone());
+        Ticket(cancel)
+    }
+
+    /// Runs a turn when those before it are over. `None` = it was cancelled before it began.
+    pub async fn run<T>(
+        &self,
+        Ticket(cancel): Ticket,
+        turn: impl AsyncFnOnce(CancellationToken) -> T,
+    ) -> Option<T> {
         let done = match cancel.run_until_cancelled(self.running.lock()).await {
             Some(_running) => Some(turn(cancel.clone()).await),
             None => None,
@@ -55,14 +68,19 @@ mod tests {
                 order.borrow_mut().push("over");
             }
         };
+        let (first, second) = (turns.enter(), turns.enter());
         let driver = async {
             tokio::time::sleep(Duration::from_millis(20)).await;
             turns.cancel();
-            let last = turns.run(async |_| order.borrow_mut().push("last"));
+            let last = turns.run(turns.enter(), async |_| order.borrow_mut().push("last"));
             assert_eq!(last.await, Some(()));
         };
-        let (first, second, ()) = tokio::join!(turns.run(turn("first")), turns.run(turn("second")), driver);
+        let (first, second, ()) =
+            tokio::join!(turns.run(first, turn("first")), turns.run(second, turn("second")), driver);
         assert_eq!((first, second), (Some(()), None));
         assert_eq!(*order.borrow(), ["first", "over", "last"]);
+        let early = turns.enter();
+        turns.cancel();
+        assert_eq!(turns.run(early, async |_| ()).await, None, "it was cancelled before it was looked at");
     }
 }

@@ -14,7 +14,7 @@ use super::memory::{Memory, Record};
 use super::show::{Show, Stop};
 use super::tour::{STEPS, Wish, wish};
 use crate::agents::acp::prompt::{self, Words};
-use crate::agents::acp::turns::Turns;
+use crate::agents::acp::turns::{Ticket, Turns};
 use crate::agents::acp::{Agent, Client, Refusal, wire};
 use crate::agents::folder::directory;
 use crate::agents::journal::opened;
@@ -66,6 +66,14 @@ impl DemoAgent {
     fn session(&self, id: &str) -> Result<Rc<Session>, Refusal> {
         let known = self.sessions.borrow().get(id).cloned();
         known.ok_or_else(|| Refusal::not_found(format!("the session {id} is not open here; load it first")))
+    }
+
+    fn enter(&self, params: Value) -> Result<(Rc<Session>, Ticket, Words), Refusal> {
+        let words = prompt::words(&params["prompt"])?;
+        let Params { session_id, .. } = wire::params(params)?;
+        let session = self.session(&session_id)?;
+        let ticket = session.turns.enter();
+        Ok((session, ticket, words))
     }
 
     fn open(&self, id: String, memory: Memory) -> Result<Rc<Session>, Refusal> {
@@ -246,12 +254,18 @@ impl Agent for DemoAgent {
         }
     }
 
-    async fn prompt(self: Rc<Self>, client: Client, params: Value) -> Result<Value, Refusal> {
-        let words = prompt::words(&params["prompt"])?;
-        let Params { session_id, .. } = wire::params(params)?;
-        let session = self.session(&session_id)?;
-        let done = session.turns.run(async |cancel| self.turn(&client, &session, words, &cancel).await);
-        done.await.unwrap_or_else(|| Ok(json!({ "stopReason": "cancelled" })))
+    fn prompt(
+        self: Rc<Self>,
+        client: Client,
+        params: Value,
+    ) -> impl Future<Output = Result<Value, Refusal>> + 'static {
+        let entered = self.enter(params);
+        async move {
+            let (session, ticket, words) = entered?;
+            let done =
+                session.turns.run(ticket, async |cancel| self.turn(&client, &session, words, &cancel).await);
+            done.await.unwrap_or_else(|| Ok(json!({ "stopReason": "cancelled" })))
+        }
     }
 
     fn cancel(&self, session: Option<&str>) {

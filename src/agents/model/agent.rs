@@ -14,7 +14,9 @@ use super::conversation::{self, Conversation, Record};
 use super::session::Session;
 use super::settings::Settings;
 use super::turn::Turn;
-use crate::agents::acp::{Agent, Client, Refusal, prompt, wire};
+use crate::agents::acp::prompt::{self, Words};
+use crate::agents::acp::turns::Ticket;
+use crate::agents::acp::{Agent, Client, Refusal, wire};
 use crate::agents::folder::directory;
 use crate::agents::journal::opened;
 
@@ -108,6 +110,14 @@ impl ModelAgent {
     fn session(&self, id: &str) -> Result<Rc<Session>, Refusal> {
         let known = self.sessions.borrow().get(id).cloned();
         known.ok_or_else(|| Refusal::not_found(format!("the session {id} is not open here; load it first")))
+    }
+
+    fn enter(&self, params: Value) -> Result<(Rc<Session>, Ticket, Words), Refusal> {
+        let words = prompt::words(&params["prompt"])?;
+        let InSession { session_id } = wire::params(params)?;
+        let session = self.session(&session_id)?;
+        let ticket = session.turns.enter();
+        Ok((session, ticket, words))
     }
 
     async fn begin(&self, client: &Client, params: NewSession) -> Result<Value, Refusal> {
@@ -254,15 +264,20 @@ impl Agent for ModelAgent {
         }
     }
 
-    async fn prompt(self: Rc<Self>, client: Client, params: Value) -> Result<Value, Refusal> {
-        let words = prompt::words(&params["prompt"])?;
-        let InSession { session_id } = wire::params(params)?;
-        let session = self.session(&session_id)?;
-        let done = session.turns.run(async |cancel| {
-            let turn = Turn { client: &client, session: &session, cancel, tokens: Tokens::default() };
-            turn.run(words).await
-        });
-        done.await.unwrap_or_else(|| Ok(json!({ "stopReason": "cancelled" })))
+    fn prompt(
+        self: Rc<Self>,
+        client: Client,
+        params: Value,
+    ) -> impl Future<Output = Result<Value, Refusal>> + 'static {
+        let entered = self.enter(params);
+        async move {
+            let (session, ticket, words) = entered?;
+            let done = session.turns.run(ticket, async |cancel| {
+                let turn = Turn { client: &client, session: &session, cancel, tokens: Tokens::default() };
+                turn.run(words).await
+            });
+            done.await.unwrap_or_else(|| Ok(json!({ "stopReason": "cancelled" })))
+        }
     }
 
     fn cancel(&self, session: Option<&str>) {

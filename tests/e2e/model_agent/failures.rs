@@ -56,6 +56,8 @@ fn failures_that_do_not_pass_are_told_in_words_with_what_to_do() {
         ("FAIL 422 does not support tools", -32603, "invalid_request", "does not support tools"),
         ("FAIL 500", -32603, "server", "scripted failure 500"),
     ] {
+        // What came to nothing stays in the conversation, so each has its own.
+        let session = agent.begin(&scene.home);
         let asked = agent.say(&session, prompt);
         let error = agent.answer(asked)["error"].clone();
         assert_eq!((&error["code"], &error["data"]["errorKind"]), (&json!(code), &json!(kind)), "{error}");
