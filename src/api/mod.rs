@@ -16,6 +16,7 @@ mod edge;
 mod error;
 mod events;
 mod external;
+mod external_sessions;
 mod extract;
 mod fields;
 mod git;
@@ -52,6 +53,7 @@ use tether_actors::socket::Sockets;
 
 pub use agents::AgentView;
 use error::ApiError;
+pub use external_sessions::{ExternalSession, SyncAnswer};
 pub use server::{BindError, Listener, Running, ServeError, bind, serve};
 pub use shutdown::{ShutdownSwitch, Stop};
 

@@ -9,6 +9,7 @@ mod command_line;
 mod contract;
 mod daemon_killed;
 mod disk;
+mod elsewhere;
 mod external;
 mod garbage;
 mod limit;

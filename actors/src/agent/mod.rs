@@ -6,6 +6,7 @@ pub mod claude;
 pub mod discover;
 mod flow;
 mod messages;
+pub mod neighbours;
 pub mod pi;
 mod process;
 pub mod processes;
