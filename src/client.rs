@@ -12,13 +12,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tether_actors::domain::approval::{Answer, Approval, Grant};
+use tether_actors::domain::elsewhere::Runner;
 use tether_actors::domain::session::Session;
 use tether_actors::domain::time::Stamp;
 use tether_actors::domain::trust::TrustedDirectory;
 
 pub use feed::{Feed, FeedItem};
 
-use crate::api::AgentView;
+use crate::api::{AgentView, ExternalSession, SyncAnswer};
 use crate::config::Connection;
 
 /// How long an answer may take. The daemon answers when a thing is recorded, not when it is done.
@@ -121,6 +122,22 @@ pub struct NewSession {
     /// The chat platform.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
+}
+
+/// Which conversation of an agent's own program to go on with (`POST /api/sessions/attach`).
+#[derive(Clone, Debug, Serialize)]
+pub struct AttachSession {
+    /// The agent's own id of it.
+    pub external_id: String,
+    /// Whose.
+    pub runner_type: Runner,
+    /// Where its agent is to work, absolute.
+    pub directory: String,
+    /// The chat platform.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// Whether to end the program that has it open in a terminal.
+    pub take_over: bool,
 }
 
 /// A code that logs one browser in, once.
@@ -242,6 +259,33 @@ impl Client {
     /// Deletes a session with all that belongs to it.
     pub async fn delete(&self, session: &str) -> Result<(), ClientError> {
         self.call::<Value>(self.request(Method::DELETE, &["api", "sessions", session])).await.map(drop)
+    }
+
+    /// Conversations of agents' own programs on the daemon's machine, at most 200, last written to first. Slow when the
+    /// daemon looks for the first time.
+    pub async fn external_sessions(
+        &self,
+        runner: Option<Runner>,
+        directory: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ExternalSession>, ClientError> {
+        let mut query = vec![("limit", limit.clamp(1, 200).to_string())];
+        query.extend(runner.map(|runner| ("runner_type", runner.to_string())));
+        query.extend(directory.map(|directory| ("directory", directory.to_owned())));
+        self.call(self.request(Method::GET, &["api", "external-sessions"]).query(&query).timeout(LOOKING))
+            .await
+    }
+
+    /// Goes on with a conversation of an agent's own program.
+    pub async fn attach(&self, wanted: &AttachSession) -> Result<Session, ClientError> {
+        let request = self.request(Method::POST, &["api", "sessions", "attach"]);
+        self.call(request.timeout(LOOKING).json(wanted)).await
+    }
+
+    /// Reads what an attached session's own program wrote meanwhile; with `force` the newest messages are told again.
+    pub async fn sync(&self, session: &str, force: bool) -> Result<SyncAnswer, ClientError> {
+        let request = self.request(Method::POST, &["api", "sessions", session, "sync"]);
+        self.call(request.timeout(LOOKING).query(&[("force", force)])).await
     }
 
     /// All agents, with what the daemon's machine has of each. Slow where programs are asked for their versions.

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 
 /// The rooms of `actors/src`, each with the rooms that it may name. `domain` is the lowest of those that know
 /// what Tether is about; below it lies what knows nothing, which every room may name.
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     ("fault", &[]),
     ("traced", &[]),
     ("domain", &[]),
+    ("elsewhere", &["domain"]),
     ("log", &["domain"]),
     ("gate", &["domain", "log"]),
     ("agent", &["domain", "log"]),
     ("session", &["domain", "log", "gate", "agent"]),
-    ("registry", &["domain", "log", "gate", "agent", "session"]),
+    ("registry", &["domain", "elsewhere", "log", "gate", "agent", "session"]),
     ("bridge", &["domain", "log", "gate", "agent", "session", "registry"]),
     ("socket", &["domain", "log", "gate", "agent", "session", "registry"]),
 ];

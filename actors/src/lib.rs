@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod domain;
+pub mod elsewhere;
 pub mod fault;
 pub mod gate;
 pub mod log;

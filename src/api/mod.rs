@@ -18,6 +18,7 @@ mod error;
 mod events;
 mod export;
 mod external;
+mod external_sessions;
 mod extract;
 mod fields;
 mod git;
@@ -55,6 +56,7 @@ use tether_actors::socket::Sockets;
 
 pub use agents::AgentView;
 use error::ApiError;
+pub use external_sessions::{ExternalSession, SyncAnswer};
 pub use server::{BindError, Listener, Running, ServeError, bind, serve};
 pub use shutdown::{ShutdownSwitch, Stop};
 

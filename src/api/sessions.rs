@@ -81,6 +81,15 @@ fn non_empty(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
+/// Refuses a chat platform that no bridge runs for.
+pub(super) fn platform_runs(platform: Option<&str>) -> Result<(), ApiError> {
+    let refused = |platform| {
+        let message = format!("No bridge registered for platform: {platform}");
+        ApiError::bad_request("VALIDATION_ERROR", message)
+    };
+    platform.map_or(Ok(()), |platform| Err(refused(platform)))
+}
+
 fn policy(word: &'static str) -> Option<RestartPolicy> {
     match word {
         "continue" => Some(RestartPolicy::Continue),
@@ -118,10 +127,7 @@ pub(super) async fn create_session(
         let known = agents.names().collect::<Vec<_>>().join(", ");
         return Err(ApiError::invalid(format!("Invalid adapter '{adapter}': the adapters are {known}")));
     }
-    if let Some(platform) = wanted.platform {
-        let message = format!("No bridge registered for platform: {platform}");
-        return Err(ApiError::bad_request("VALIDATION_ERROR", message));
-    }
+    platform_runs(wanted.platform.as_deref())?;
     let directory = match &wanted.directory {
         Some(directory) => Some(directories::existing(directory).await?),
         None => None,
@@ -294,37 +300,6 @@ pub(super) async fn configure_session(
     let Body(ConfigureSession { model, planning, restart_policy, archived }) = body;
     let wanted = Configure { model, planning, restart_policy, archived };
     Ok(Json(api.world.configure(&path.id()?, wanted).await?))
-}
-
-/// How to sync.
-#[derive(utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct SyncQuery {
-    /// Read the newest messages again.
-    #[param(required = false)]
-    force: bool,
-}
-
-impl FromFields for SyncQuery {
-    fn read(fields: &mut Fields) -> Self {
-        Self { force: fields.flag("force").unwrap_or(false) }
-    }
-}
-
-/// Read what an attached session's own program wrote meanwhile.
-#[utoipa::path(
-    tag = "sessions", params(("id" = String, Path), SyncQuery), responses((status = 400, body = super::error::ErrorBody))
-)]
-#[post("/api/sessions/{id}/sync")]
-pub(super) async fn sync_session(
-    _: Caller,
-    api: Data<Api>,
-    path: SessionPath,
-    query: Query<SyncQuery>,
-) -> Result<HttpResponse, ApiError> {
-    let entry = api.session(&path.id()?)?;
-    tracing::debug!(session = %entry.record.session.id, force = query.0.force, "nothing to sync");
-    Err(ApiError::bad_request("INVALID_STATE", "Session is not attached to an external session"))
 }
 
 /// Unbind a session from its chat platform.

@@ -40,8 +40,12 @@ pub enum Command {
     Open,
     /// Show a QR code and a link that log one phone or browser in
     Pair(PairArgs),
-    /// List sessions
+    /// List sessions, or with --external those begun in an agent's own program
     List(ListArgs),
+    /// Go on with a session that was begun in an agent's own program
+    Attach(AttachArgs),
+    /// Read what an attached session's own program wrote meanwhile
+    Sync(SyncArgs),
     /// Make a session, and start it if there is a prompt
     New(NewArgs),
     /// Say something to a session
@@ -123,6 +127,46 @@ pub struct ListArgs {
     /// Only sessions in this directory
     #[arg(short, long, value_name = "DIR")]
     pub directory: Option<String>,
+    /// Sessions of Claude Code, Codex, OpenCode and Pi that lie on the daemon's machine
+    #[arg(long, conflicts_with = "state")]
+    pub external: bool,
+    /// Only of this program: claude_code, codex, opencode or pi
+    #[arg(short, long, value_name = "PROGRAM", requires = "external")]
+    pub runner_type: Option<String>,
+    /// At most so many (with --external at most 200)
+    #[arg(short = 'n', long, value_name = "NUMBER")]
+    pub limit: Option<usize>,
+}
+
+/// `tether attach`
+#[derive(Debug, Args)]
+pub struct AttachArgs {
+    /// The program's id of the session, or enough of its beginning; asked for when left out
+    #[arg(value_name = "ID")]
+    pub session: Option<String>,
+    /// Only of this program: claude_code, codex, opencode or pi
+    #[arg(short, long, value_name = "PROGRAM")]
+    pub runner_type: Option<String>,
+    /// Where its agent is to work; the session's own directory when left out
+    #[arg(short, long, value_name = "DIR")]
+    pub directory: Option<String>,
+    /// Chat platform to bind it to
+    #[arg(short, long, alias = "bridge")]
+    pub platform: Option<String>,
+    /// End the program that has it open in a terminal
+    #[arg(long)]
+    pub take_over: bool,
+}
+
+/// `tether sync`
+#[derive(Debug, Args)]
+pub struct SyncArgs {
+    /// Session id, or enough of its beginning
+    #[arg(value_name = "ID")]
+    pub session: String,
+    /// Tell the newest messages again
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `tether new`

@@ -8,10 +8,15 @@ use tether_actors::domain::state::SessionState;
 use super::args::ListArgs;
 use super::output::{Column, short, table, terminal_width};
 use super::status::label;
-use super::{Context, Failure};
+use super::{Context, Failure, attach};
+use crate::api::ExternalSession;
 
 /// Asks, filters and prints.
-pub async fn run(args: &ListArgs, mut cx: Context) -> Result<(), Failure> {
+pub async fn run(args: &ListArgs, cx: Context) -> Result<(), Failure> {
+    if args.external { external(args, cx).await } else { ours(args, cx).await }
+}
+
+async fn ours(args: &ListArgs, mut cx: Context) -> Result<(), Failure> {
     let sessions = cx.client()?.sessions().await?;
     let directory = args.directory.as_deref().map(absolute).transpose()?;
     let mut chosen: Vec<Session> = sessions
@@ -20,6 +25,7 @@ pub async fn run(args: &ListArgs, mut cx: Context) -> Result<(), Failure> {
         .filter(|session| directory.as_deref().is_none_or(|directory| session.directory == directory))
         .collect();
     chosen.sort_by_key(|session| (rank(session.state), Reverse(session.last_activity_at)));
+    chosen.truncate(args.limit.unwrap_or(usize::MAX));
     if cx.json {
         return cx.out.json(&chosen);
     }
@@ -30,6 +36,47 @@ pub async fn run(args: &ListArgs, mut cx: Context) -> Result<(), Failure> {
         cx.out.line(line)?;
     }
     Ok(())
+}
+
+/// Sessions of agents' own programs.
+async fn external(args: &ListArgs, mut cx: Context) -> Result<(), Failure> {
+    let runner = args.runner_type.as_deref().map(attach::runner).transpose()?;
+    let directory = args.directory.as_deref().map(absolute).transpose()?;
+    let limit = args.limit.unwrap_or(50);
+    let found = cx.client()?.external_sessions(runner, directory.as_deref(), limit).await?;
+    if cx.json {
+        return cx.out.json(&found);
+    }
+    if found.is_empty() {
+        return Ok(cx.out.line("No external sessions found.")?);
+    }
+    for line in external_lines(&found) {
+        cx.out.line(line)?;
+    }
+    Ok(())
+}
+
+fn external_lines(found: &[ExternalSession]) -> Vec<String> {
+    let columns = [
+        Column("ID", 12),
+        Column("TYPE", 13),
+        Column("RUNNING", 9),
+        Column("PROMPT", 30),
+        Column("DIRECTORY", 30),
+    ];
+    let rows: Vec<Vec<String>> = found
+        .iter()
+        .map(|one| {
+            vec![
+                short(&one.id, 12).to_owned(),
+                one.runner_type.to_string(),
+                if one.is_running { "yes" } else { "no" }.to_owned(),
+                one.first_prompt.clone().unwrap_or_default(),
+                one.directory.clone(),
+            ]
+        })
+        .collect();
+    table(&columns, &rows)
 }
 
 /// The directory as the daemon stores it: absolute, links resolved where it exists.
@@ -106,6 +153,19 @@ pub mod tests {
         );
         assert_eq!(lines(&sessions, 40)[1].chars().count(), 12 + 1 + 16 + 1 + 30 + 1 + 30);
         assert_eq!(lines(&sessions, 400)[1].chars().count(), 12 + 1 + 16 + 1 + 30 + 1 + 50);
+    }
+
+    #[test]
+    fn sessions_of_other_programs_have_the_columns_of_the_contract() {
+        let found = [attach::tests::external("0198c0de-0000-7000", "claude_code")];
+        assert_eq!(
+            external_lines(&found),
+            [
+                "ID           TYPE          RUNNING   PROMPT                         DIRECTORY",
+                &"─".repeat(12 + 13 + 9 + 30 + 30 + 4),
+                "0198c0de-000 claude_code   yes       fix the build                  /p",
+            ]
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod approvals;
 mod approve;
 mod args;
 mod ask;
+mod attach;
 mod completions;
 mod delete;
 mod demo_agent;
@@ -28,6 +29,7 @@ mod resolve;
 mod start;
 mod status;
 mod stop;
+mod sync;
 mod trust;
 mod verify;
 mod watch;
@@ -114,6 +116,8 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Open => open::run(cx).await,
         Command::Pair(args) => pair::run(&args, cx).await,
         Command::List(args) => list::run(&args, cx).await,
+        Command::Attach(args) => attach::run(args, cx).await,
+        Command::Sync(args) => sync::run(&args, cx).await,
         Command::New(args) => new::run(args, cx).await,
         Command::Input(args) => input::run(&args, cx).await,
         Command::Interrupt(args) => interrupt::run(&args, cx).await,

@@ -4,6 +4,7 @@ use tether_actors::domain::approval::{Approval, Grant};
 use tether_actors::domain::session::Session;
 
 use super::{Failure, output};
+use crate::api::ExternalSession;
 use crate::client::Client;
 
 /// Something that can be named by the beginning of its id.
@@ -12,16 +13,19 @@ struct Named<'a> {
     label: String,
 }
 
+impl Named<'_> {
+    fn fits(&self, typed: &str) -> bool {
+        let bare = self.id.split_once('_').map_or(self.id, |(_, bare)| bare);
+        !typed.is_empty() && (self.id.starts_with(typed) || bare.starts_with(typed))
+    }
+}
+
 /// The id that the text means. An exact id is never ambiguous, also where it begins another one.
 fn pick<'a>(kind: &str, typed: &str, among: &[Named<'a>]) -> Result<&'a str, Failure> {
     if let Some(exact) = among.iter().find(|named| named.id == typed) {
         return Ok(exact.id);
     }
-    let fits = |named: &&Named<'a>| {
-        let bare = named.id.split_once('_').map_or(named.id, |(_, bare)| bare);
-        !typed.is_empty() && (named.id.starts_with(typed) || bare.starts_with(typed))
-    };
-    let matches: Vec<&Named<'a>> = among.iter().filter(fits).collect();
+    let matches: Vec<&Named<'a>> = among.iter().filter(|named| named.fits(typed)).collect();
     match matches.as_slice() {
         [] => Err(Failure::text(format!("No {kind} matching '{typed}'"))),
         [one] => Ok(one.id),
@@ -86,6 +90,19 @@ pub fn grant(typed: &str, grants: &[Grant]) -> Result<String, Failure> {
     pick("grant", typed, &among).map(str::to_owned)
 }
 
+/// The conversation of an agent's own program that the text means; `None` = none of these.
+pub fn external(typed: &str, all: Vec<ExternalSession>) -> Result<Option<ExternalSession>, Failure> {
+    let label = |one: &ExternalSession| one.first_prompt.clone().unwrap_or_default();
+    let among: Vec<Named> = all.iter().map(|one| Named { id: &one.id, label: label(one) }).collect();
+    let id = match pick("external session", typed, &among) {
+        Ok(id) => id.to_owned(),
+        // There may be more than were listed.
+        Err(_) if !among.iter().any(|one| one.fits(typed)) => return Ok(None),
+        Err(ambiguous) => return Err(ambiguous),
+    };
+    Ok(all.into_iter().find(|one| one.id == id))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +134,17 @@ mod tests {
             Err("Ambiguous prefix 'sess_a', matches 2 sessions:\n  sess_ab  name of sess_ab\n  sess_ac  name of sess_ac"
                 .into())
         );
+    }
+
+    #[test]
+    fn a_conversation_that_is_not_among_the_listed_may_still_be_there() {
+        let all = || {
+            ["ses_1a", "ses_1b", "0198"].map(|id| super::super::attach::tests::external(id, "pi")).to_vec()
+        };
+        let id = |typed| external(typed, all()).map(|found| found.map(|one| one.id)).ok();
+        assert_eq!(id("01"), Some(Some("0198".into())));
+        assert_eq!(id("zz"), Some(None));
+        assert_eq!(id("ses_1"), None, "ambiguous");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod daemon_killed;
 mod demo_agent;
 mod disk;
 mod export;
+mod elsewhere;
 mod external;
 mod garbage;
 mod limit;

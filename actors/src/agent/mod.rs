@@ -8,6 +8,7 @@ pub mod codex;
 pub mod discover;
 mod flow;
 mod messages;
+pub mod neighbours;
 pub mod pi;
 mod process;
 pub mod processes;

@@ -110,12 +110,15 @@ pub struct EventDraft {
     pub kind: EventType,
     /// The `data` object.
     pub data: Value,
+    /// When it happened, if that was before it is recorded (a conversation that was begun elsewhere). Then `ts` is
+    /// this, with milliseconds.
+    pub at: Option<Stamp>,
 }
 
 impl EventDraft {
-    /// A draft of this type with this `data` object.
+    /// A draft of this type with this `data` object, of what happens now.
     pub fn new(kind: EventType, data: Value) -> Self {
-        Self { kind, data }
+        Self { kind, data, at: None }
     }
 }
 

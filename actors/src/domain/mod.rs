@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod approval;
 pub mod device;
+pub mod elsewhere;
 pub mod event;
 pub mod gate_policy;
 pub mod ids;

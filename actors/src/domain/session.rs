@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::elsewhere::Attached;
 use super::ids::{InputId, RunId, SessionId};
 use super::restart::{Hold, RestartPolicy};
 use super::state::SessionState;
@@ -164,6 +165,9 @@ pub struct SessionRecord {
     /// `agent_workspace` of an external agent: remembered, not used as a directory.
     #[serde(default)]
     pub external_agent_workspace: Option<String>,
+    /// Set when it goes on with a conversation that was begun in the agent's own program.
+    #[serde(default)]
+    pub attached: Option<Attached>,
 }
 
 impl SessionRecord {

@@ -18,6 +18,26 @@ impl Stamp {
         Self(jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
     }
 
+    /// The moment this many milliseconds after the Unix epoch.
+    pub fn from_unix_millis(millis: i64) -> Self {
+        Self(jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
+    }
+
+    /// Whole milliseconds since the Unix epoch.
+    pub fn unix_millis(self) -> i64 {
+        self.0.as_millisecond()
+    }
+
+    /// With milliseconds, as other programs write it: `2026-01-02T03:04:05.678Z`.
+    pub fn with_millis(self) -> String {
+        self.0.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    }
+
+    /// Reads what other programs write (RFC 3339); `None` if it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse().map(Self).ok()
+    }
+
     /// Whole seconds since the Unix epoch.
     pub fn unix(self) -> i64 {
         self.0.as_second()
@@ -63,5 +83,16 @@ mod tests {
         let json = serde_json::to_string(&stamp).expect("a stamp serialises");
         assert_eq!(json, "\"2023-11-14T22:13:20Z\"");
         assert_eq!(serde_json::from_str::<Stamp>(&json).expect("and reads back"), stamp);
+    }
+
+    #[test]
+    fn what_another_program_wrote_keeps_its_milliseconds() {
+        let stamp = Stamp::parse("2023-11-14T22:13:20.045Z").expect("a time");
+        assert_eq!(
+            (stamp.unix_millis(), stamp.with_millis().as_str()),
+            (1_700_000_000_045, "2023-11-14T22:13:20.045Z")
+        );
+        assert_eq!(Stamp::from_unix_millis(1_700_000_000_045), stamp);
+        assert_eq!(Stamp::parse("yesterday"), None);
     }
 }

@@ -28,6 +28,7 @@ impl FrameWriter {
             self.second = Some(now.unix());
             self.stamp = now.to_string();
         }
+        let earlier = draft.at.map(Stamp::with_millis);
         let mut digits = [0; 20];
         self.buffer.clear();
         // The id is of a store's key, the rest of our own making: nothing here needs escaping.
@@ -35,7 +36,7 @@ impl FrameWriter {
             b"{\"session_id\":\"",
             session.as_str().as_bytes(),
             b"\",\"ts\":\"",
-            self.stamp.as_bytes(),
+            earlier.as_ref().unwrap_or(&self.stamp).as_bytes(),
             b"\",\"seq\":",
             decimal(seq, &mut digits),
             b",\"type\":\"",
@@ -82,6 +83,15 @@ mod tests {
             r#""type":"output","data":{"text":"a\"b\nc"}}"#
         );
         assert_eq!(frame.expect("it serialises").json, expected);
+    }
+
+    #[test]
+    fn what_happened_elsewhere_keeps_the_time_that_it_bears_there() {
+        let at = Stamp::parse("2023-11-14T22:13:20.045Z");
+        let draft = EventDraft { at, ..EventDraft::new(EventType::Output, json!({})) };
+        let frame = FrameWriter::default().write(&"sess_0123456789ab".into(), Stamp::from_unix(5), 1, &draft);
+        let json = frame.expect("it serialises").json;
+        assert!(String::from_utf8_lossy(&json).contains(r#""ts":"2023-11-14T22:13:20.045Z""#), "{json:?}");
     }
 
     proptest! {

@@ -9,6 +9,7 @@
 
 mod cell;
 mod directory;
+mod elsewhere;
 mod retention;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use tracing::{error, info, warn};
 pub use cell::CellSettings;
 use cell::{CellAddr, ExitReason, Spawned};
 use directory::Directory;
+pub use elsewhere::{Attach, ElsewhereError, Listed, Synced};
 pub use world::*;
 
 use crate::agent::AgentProcess;

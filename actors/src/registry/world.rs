@@ -9,8 +9,10 @@ use actix::prelude::*;
 
 use super::cell::{self, CellAddr, CellSettings};
 use super::directory::Directory;
+use super::elsewhere::Elsewhere;
 use super::{CloseAll, DeleteCell, GetCell, Registry};
 use crate::domain::approval::{Actor as By, Answer, Approval, ApprovalKind, Grant, Scope};
+use crate::domain::event::EventDraft;
 use crate::domain::ids::{GrantId, InputId, SessionId};
 use crate::domain::restart::RestartPolicy;
 use crate::domain::session::{Input, Session as SessionView, SessionRecord};
@@ -18,6 +20,7 @@ use crate::domain::state::SessionState;
 use crate::domain::time::Stamp;
 use crate::domain::trust::TrustedDirectory;
 use crate::domain::usage::Usage;
+use crate::elsewhere::Homes;
 use crate::gate::{AnswerApproval, ApprovalRef, GateError, GetGrants, RevokeGrant};
 use crate::log::{Append, Class, Log, ReadModel, Write};
 use crate::session::*;
@@ -76,6 +79,7 @@ pub struct World {
     registry: Addr<Registry>,
     settings: CellSettings,
     replaced: Arc<AtomicU64>,
+    pub(super) elsewhere: Arc<Elsewhere>,
 }
 
 impl World {
@@ -114,7 +118,13 @@ impl World {
         let context = Context::new();
         let address = context.address();
         let end = actix::spawn(context.into_future(registry));
-        (Self { log, directory, registry: address, settings: settings.cells, replaced }, end)
+        let elsewhere = Arc::new(Elsewhere::new(Homes::of_process()));
+        (Self { log, directory, registry: address, settings: settings.cells, replaced, elsewhere }, end)
+    }
+
+    /// The same world, which looks for conversations that were begun elsewhere in these homes.
+    pub fn with_homes(self, homes: Homes) -> Self {
+        Self { elsewhere: Arc::new(Elsewhere::new(homes)), ..self }
     }
 
     /// The log, for reading.
@@ -140,6 +150,29 @@ impl World {
     /// Make a session.
     pub async fn create(&self, new: NewSession) -> Result<SessionView, SessionError> {
         self.log.accepts_work()?;
+        let record = self.record_of(new).await;
+        self.begin(record, Vec::new()).await
+    }
+
+    /// Stores a new session with its first events.
+    pub(super) async fn begin(
+        &self,
+        record: SessionRecord,
+        drafts: Vec<EventDraft>,
+    ) -> Result<SessionView, SessionError> {
+        let session = record.session.clone();
+        let append = Append {
+            session: session.id.clone(),
+            drafts,
+            writes: vec![Write::Session(Box::new(record))],
+            class: Class::Work,
+        };
+        self.log.append(append).await?;
+        Ok(session)
+    }
+
+    /// A new session that has not been stored yet.
+    pub(super) async fn record_of(&self, new: NewSession) -> SessionRecord {
         let now = Stamp::now();
         let has_git = match &new.directory {
             Some(directory) => tokio::fs::symlink_metadata(directory.join(".git")).await.is_ok(),
@@ -181,8 +214,8 @@ impl World {
             restarting: None,
             archived: false,
         };
-        let record = SessionRecord {
-            session: session.clone(),
+        SessionRecord {
+            session,
             agent: None,
             turn: 0,
             model: new.model,
@@ -201,15 +234,8 @@ impl World {
             crashes: Vec::new(),
             pending_final: None,
             external_agent_workspace: agent.workspace,
-        };
-        let append = Append {
-            session: session.id.clone(),
-            drafts: Vec::new(),
-            writes: vec![Write::Session(Box::new(record))],
-            class: Class::Work,
-        };
-        self.log.append(append).await?;
-        Ok(session)
+            attached: None,
+        }
     }
 
     /// Delete a session with all that belongs to it.
@@ -416,7 +442,11 @@ impl World {
         self.registry.send(GetCell(session.clone())).await.unwrap_or(Err(SessionError::Restarting))
     }
 
-    async fn to_session<M>(&self, session: &SessionId, message: M) -> Result<M::Result, SessionError>
+    pub(super) async fn to_session<M>(
+        &self,
+        session: &SessionId,
+        message: M,
+    ) -> Result<M::Result, SessionError>
     where
         M: Message + Send + 'static,
         M::Result: Send,

@@ -53,6 +53,7 @@ impl Session {
         self.record.session.runner_type = Some(runner_type);
         self.run = Some(run.clone());
         self.ready = false;
+        self.own_run_begins();
         let writes = vec![Write::Run(Box::new(run))];
         self.commit_then(Vec::new(), writes, ctx, |session, ctx| session.spawn_process(false, ctx));
     }

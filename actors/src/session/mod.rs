@@ -10,9 +10,10 @@
 mod agent;
 mod external;
 mod glance;
+mod history;
 mod limit;
 mod messages;
-mod naming;
+pub(crate) mod naming;
 mod person;
 mod reduce;
 mod restarting;
@@ -27,6 +28,7 @@ use actix::prelude::*;
 use serde_json::json;
 use tracing::{Span, error, info, warn};
 
+pub use history::AddHistory;
 pub use messages::*;
 
 use crate::agent::catalogue::Catalogue;

@@ -289,6 +289,7 @@ impl Handler<AgentEnded> for Session {
         let next = self.after_end(&end, msg.message, &mut drafts, &mut writes);
         self.record.protocol_state = run.protocol_state;
         self.run = None;
+        self.own_run_ends();
         self.process = None;
         self.ready = false;
         self.in_delivery.clear();
