@@ -13,7 +13,7 @@ use super::Api;
 use super::auth::Caller;
 use super::directories;
 use super::error::ApiError;
-use super::extract::{Body, FromFields, Query, SessionPath};
+use super::extract::{Body, FromFields, SessionPath};
 use super::fields::Fields;
 
 /// Longest name of a session, in characters.

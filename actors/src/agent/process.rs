@@ -419,10 +419,7 @@ impl Handler<StopAgent> for AgentProcess {
             return;
         };
         let mut lines = self.protocol.say(&AgentCommand::Interrupt, false);
-        let end = self.protocol.say(&AgentCommand::End, false);
-        // An agent without a word for the end takes the signal as one.
-        let grace = if end.is_empty() { Duration::ZERO } else { END_GRACE };
-        lines.extend(end);
+        lines.extend(self.protocol.say(&AgentCommand::End, false));
         drop(self.queue(lines));
         let run = self.run();
         let grace = if self.protocol.ends_when_told() { END_GRACE } else { STOP_GRACE };

@@ -49,7 +49,7 @@ impl Session {
             subagent: None,
             can_change_input: false,
         };
-        let from = AskedIn { run: None, turn: self.record.turn, request_id: None };
+        let from = AskedIn { run: None, turn: self.record.turn, request_id: None, said: None };
         Some(GateItem::Asked { ask: Box::new(ask), paths: Vec::new(), from })
     }
 
