@@ -216,20 +216,10 @@ impl AgentEntry {
     }
 
     /// What this directory brings along for it, or what a directory above does, up to the top of the repository: paths
-    /// as found. Blocks.
+    /// as found. What lies in the person's home is the person's own. Blocks.
     pub fn brought_along(&self, directory: &Path) -> Vec<String> {
         let Source::Known(wanted, _) = &self.source else { return Vec::new() };
-        let mut found = Vec::new();
-        for folder in directory.ancestors() {
-            let there = wanted.brings.iter().map(|name| folder.join(name)).filter(|path| path.exists());
-            found.extend(there.map(|path| path.display().to_string()));
-            if folder.join(".git").exists() {
-                return found;
-            }
-        }
-        // No repository: what lies above is not the project's.
-        found.retain(|path| Path::new(path).starts_with(directory));
-        found
+        found_in(wanted.brings, directory, Surroundings::of_process().home.as_deref())
     }
 
     /// What to tell a person whose account it refused.
@@ -240,6 +230,23 @@ impl AgentEntry {
             Source::Own(_) => "set the key that its provider wants",
         }
     }
+}
+
+/// Which of these lie in the directory, or above it up to the top of its repository, but not in the home.
+fn found_in(names: &[&str], directory: &Path, home: Option<&Path>) -> Vec<String> {
+    let mut found = Vec::new();
+    for folder in directory.ancestors().take_while(|folder| home != Some(*folder)) {
+        let there = names.iter().map(|name| folder.join(name)).filter(|path| path.exists());
+        found.extend(there.map(|path| path.display().to_string()));
+        // Not any folder of that name: sandboxes of agents leave empty ones behind when they are killed.
+        let git = folder.join(".git");
+        if git.is_file() || git.join("HEAD").exists() {
+            return found;
+        }
+    }
+    // No repository: what lies above is not the project's.
+    found.retain(|path| Path::new(path).starts_with(directory));
+    found
 }
 
 /// The peer's names for agents, each with ours. Other names are answered as they are.
@@ -286,6 +293,26 @@ mod tests {
         assert_eq!(meant(Some("codex_sdk_sidecar")), Some("codex"));
         assert_eq!(meant(None), Some("pi"));
         assert_eq!((meant(Some("litellm")), meant(Some("nobody"))), (None, None));
+    }
+
+    #[test]
+    fn a_repository_brings_along_what_lies_up_to_its_top_and_the_home_nothing() {
+        let top = tempfile::tempdir().expect("a folder");
+        let (home, below) = (top.path().join("home"), top.path().join("home/repo/sub"));
+        std::fs::create_dir_all(&below).expect("a folder");
+        let lay = |path: &str| std::fs::write(home.join(path), "x").expect("it is written");
+        let found = |home: Option<&Path>| found_in(&["settings"], &below, home).len();
+        lay("settings");
+        lay("repo/settings");
+        assert_eq!(found(None), 0, "there is no repository");
+        std::fs::create_dir_all(home.join("repo/.git")).expect("a folder");
+        assert_eq!(found(None), 0, "an empty folder is none");
+        lay("repo/.git/HEAD");
+        assert_eq!(found(None), 1);
+        std::fs::remove_dir_all(home.join("repo/.git")).expect("it is removed");
+        std::fs::create_dir_all(home.join(".git")).expect("a folder");
+        lay(".git/HEAD");
+        assert_eq!((found(None), found(Some(&home))), (2, 0), "the home may be one, and is the person's own");
     }
 
     #[test]
