@@ -218,10 +218,15 @@ impl AgentEntry {
     /// What this directory brings along for it, or what a directory above does, up to the top of the repository: paths
     /// as found. Blocks.
     pub fn brought_along(&self, directory: &Path) -> Vec<String> {
-        let Source::Known(wanted, _) = &self.source else { return Vec::new() };
+        let brings = match &self.source {
+            Source::Known(wanted, _) => wanted.brings,
+            // What it puts before its model; other agents of ours read nothing.
+            Source::Own(_) if self.adapter == "model" => &["AGENTS.md", "CLAUDE.md"],
+            Source::Own(_) | Source::Named(_) => return Vec::new(),
+        };
         let mut found = Vec::new();
         for folder in directory.ancestors() {
-            let there = wanted.brings.iter().map(|name| folder.join(name)).filter(|path| path.exists());
+            let there = brings.iter().map(|name| folder.join(name)).filter(|path| path.exists());
             found.extend(there.map(|path| path.display().to_string()));
             if folder.join(".git").exists() {
                 return found;
