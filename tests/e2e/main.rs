@@ -19,6 +19,7 @@ mod garbage;
 mod limit;
 mod many;
 mod model_agent;
+mod own_agents;
 mod pairing;
 mod pi;
 mod random_kills;

@@ -86,7 +86,7 @@ fn a_turn_streams_thoughts_text_and_tools_and_ends_with_its_usage() {
     assert!(chunks.count() > 3, "it comes in pieces: {updates:?}");
     assert_eq!(AcpAgent::calls(&updates), [("read".into(), "completed".into(), "one\ntwo\n".into())]);
     let requests = scene.model.requests();
-    assert_eq!(requests[0]["tools"], json!(["read", "list", "search", "write", "edit", "shell"]));
+    assert_eq!(requests[0]["tools"], json!(["read", "list", "search", "write", "edit", "shell", "ask"]));
     assert_eq!((&requests[0]["model"], &requests[0]["auth"]), (&json!("scripted"), &json!(true)));
     assert!(agent.close().success(), "the end of its input is a good end");
 }
@@ -174,6 +174,31 @@ fn the_models_of_the_server_are_offered_and_the_choice_stays_with_the_conversati
 }
 
 #[test]
+fn a_question_of_the_models_is_put_to_the_person_and_their_words_go_back() {
+    let scene = Scene::new();
+    let mut agent = scene.agent();
+    let session = agent.begin(&scene.home);
+    for (result, words) in [
+        (json!({ "action": "accept", "content": { "choice": "tea" } }), "The person answered: tea"),
+        (
+            json!({ "action": "accept", "content": { "choice_custom": "water" } }),
+            "The person answered: water",
+        ),
+        (json!({ "action": "decline" }), "The person did not answer."),
+    ] {
+        let asked = agent.say(&session, "ASK Which one?|tea|coffee\nECHO");
+        let form = agent.wait_for("the question", |line| line["method"] == "elicitation/create");
+        assert_eq!(form["params"]["message"], "Which one?");
+        let choices = &form["params"]["requestedSchema"]["properties"]["choice"]["oneOf"];
+        assert_eq!((&choices[0]["const"], &choices[1]["const"]), (&json!("tea"), &json!("coffee")));
+        agent.send(&json!({ "jsonrpc": "2.0", "id": form["id"], "result": result }));
+        assert_eq!(agent.answer(asked)["result"]["stopReason"], "end_turn");
+        let said = messages(&agent.updates());
+        assert!(said.starts_with(words), "{said}");
+    }
+}
+
+#[test]
 fn what_the_project_tells_agents_counts_only_when_it_is_trusted() {
     let scene = Scene::new();
     std::fs::write(scene.file("AGENTS.md"), "always use tabs\n").expect("written");
@@ -202,7 +227,7 @@ fn while_planning_nothing_can_be_changed() {
     agent.answer(asked);
     assert!(messages(&agent.updates()).contains("only planning"));
     assert!(!scene.file("x").exists());
-    assert_eq!(scene.model.requests()[0]["tools"], json!(["read", "list", "search"]));
+    assert_eq!(scene.model.requests()[0]["tools"], json!(["read", "list", "search", "ask"]));
     agent.kill9();
     let mut agent = scene.agent();
     agent.initialize(true);

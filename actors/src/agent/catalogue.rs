@@ -218,8 +218,13 @@ impl AgentEntry {
     /// What this directory brings along for it, or what a directory above does, up to the top of the repository: paths
     /// as found. What lies in the person's home is the person's own. Blocks.
     pub fn brought_along(&self, directory: &Path) -> Vec<String> {
-        let Source::Known(wanted, _) = &self.source else { return Vec::new() };
-        found_in(wanted.brings, directory, Surroundings::of_process().home.as_deref())
+        let brings = match &self.source {
+            Source::Known(wanted, _) => wanted.brings,
+            // What it puts before its model; other agents of ours read nothing.
+            Source::Own(_) if self.adapter == "model" => &["AGENTS.md", "CLAUDE.md"],
+            Source::Own(_) | Source::Named(_) => return Vec::new(),
+        };
+        found_in(brings, directory, Surroundings::of_process().home.as_deref())
     }
 
     /// What to tell a person whose account it refused.

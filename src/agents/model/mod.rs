@@ -1,6 +1,7 @@
 //! `tether model-agent`: a small agent loop over any server that speaks OpenAI's chat completions.
 
 mod agent;
+mod asking;
 mod chat;
 mod conversation;
 mod providers;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
+use super::asking;
 use super::chat::{self, Chat, Model};
 use super::conversation::{Conversation, Record};
 use super::settings::Settings;
@@ -16,6 +17,15 @@ use crate::agents::tools::{self, Place};
 
 /// Most models that are offered for choice; some servers have thousands.
 const MOST_MODELS: usize = 500;
+
+/// The tools that a model is told of.
+fn offered(planning: bool) -> Value {
+    let mut tools = tools::offered(planning);
+    if let Some(list) = tools.as_array_mut() {
+        list.push(asking::offered());
+    }
+    tools
+}
 
 /// A session.
 pub struct Session {
@@ -82,7 +92,7 @@ impl Session {
             &model,
             &system,
             &conversation.records,
-            &tools::offered(planning),
+            &offered(planning),
             self.settings.max_tokens,
             self.chat.quirks(),
         )
@@ -141,6 +151,9 @@ impl Session {
     /// Chooses a model, by any name that the server may know.
     pub fn choose_model(&self, name: &str) -> Result<(), Refusal> {
         let name = name.trim();
+        // OpenRouter has models whose own names begin with its name.
+        let is_whole = self.models.borrow().iter().any(|model| model.id == name);
+        let name = if is_whole { name } else { self.settings.bare(name) };
         if name.is_empty() {
             return Err(Refusal::invalid_params("the name of the model is empty"));
         }

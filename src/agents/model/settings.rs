@@ -32,6 +32,8 @@ pub struct Settings {
     pub base_url: String,
     /// The model as the server knows it; `None` = the only one that the server has.
     pub model: Option<String>,
+    /// What stood before the model's name, if the server is known by that: it is no part of the name.
+    pub prefix: Option<&'static str>,
     /// The key, if there is one.
     pub key: Option<SecretString>,
     /// The environment variable that it came from; tools do not get it.
@@ -69,17 +71,18 @@ impl Settings {
         };
         let model = typed(wishes.model).or_else(|| set(&["TETHER_MODEL", "TETHER_AGENT_LITELLM_MODEL"]));
         let base_url = typed(wishes.base_url).or_else(|| set(&["TETHER_MODEL_BASE_URL"]));
-        let (base_url, model, provider) = match base_url {
+        let (base_url, model, provider, prefix) = match base_url {
             // A server that was named knows its models by their whole names.
             Some(url) => {
                 let provider = providers::of_url(&url);
-                (url, model, provider)
+                (url, model, provider, None)
             }
             None => {
                 let wanted = model.unwrap_or_else(|| USUAL_MODEL.to_owned());
                 match providers::of_model(&wanted) {
                     Some((provider, name)) => {
-                        (provider.base_url.to_owned(), Some(name.to_owned()), Some(provider))
+                        let name = Some(name.to_owned());
+                        (provider.base_url.to_owned(), name, Some(provider), Some(provider.prefix))
                     }
                     None => {
                         return Err(format!(
@@ -116,6 +119,7 @@ impl Settings {
         Ok(Self {
             base_url,
             model,
+            prefix,
             key: key.map(SecretString::from),
             key_variable,
             missing_key,
@@ -129,6 +133,14 @@ impl Settings {
             )?,
             trusted: wishes.trusted || set(&["TETHER_MODEL_TRUSTED"]).is_some_and(|text| is_yes(&text)),
         })
+    }
+}
+
+impl Settings {
+    /// A model's name as the server knows it, from one that may have its provider before it.
+    pub fn bare<'a>(&self, name: &'a str) -> &'a str {
+        let prefix = self.prefix.and_then(|prefix| name.strip_prefix(prefix)?.strip_prefix('/'));
+        prefix.filter(|rest| !rest.is_empty()).unwrap_or(name)
     }
 }
 
@@ -181,6 +193,14 @@ mod tests {
         assert_eq!(settings.base_url, "http://localhost:4000/v1");
         assert_eq!(settings.model.as_deref(), Some("openrouter/deepseek/deepseek-chat"));
         assert_eq!((key(&settings), settings.missing_key), (None, None));
+        assert_eq!(settings.bare("openrouter/x"), "openrouter/x");
+    }
+
+    #[test]
+    fn the_provider_before_a_name_is_no_part_of_it_where_the_server_is_known_by_it() {
+        let settings = read(&[("TETHER_MODEL", "openrouter/a/b")]).expect("all is well");
+        let bare = ["openrouter/a/b", "a/b", "openrouter/", "openrouters/x"].map(|name| settings.bare(name));
+        assert_eq!(bare, ["a/b", "a/b", "openrouter/", "openrouters/x"]);
     }
 
     #[test]

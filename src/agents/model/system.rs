@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jiff::Zoned;
 
-/// Files in which projects keep what agents shall know, the first that is there counts for each line.
+/// Files in which projects keep what agents shall know.
 const PROJECT: [&str; 2] = ["AGENTS.md", "CLAUDE.md"];
 /// Longest such file that is taken whole.
 const LONGEST: usize = 48 * 1024;
@@ -44,18 +44,24 @@ pub fn prompt(directory: &Path, trusted: bool, planning: bool) -> String {
     text
 }
 
-/// What the project tells agents. A file that says the same as the one before (or is a link to it) counts once.
-fn brought(directory: &Path) -> Vec<(&'static str, String)> {
-    let mut found: Vec<(&'static str, String)> = Vec::new();
-    for name in PROJECT {
-        let Ok(bytes) = fs::read(directory.join(name)) else { continue };
+/// What the project tells agents, from the top of its repository down to the directory. A file that says the same as
+/// one before (or is a link to it) counts once.
+fn brought(directory: &Path) -> Vec<(String, String)> {
+    let top = directory.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(directory);
+    let mut folders: Vec<&Path> =
+        directory.ancestors().take_while(|folder| folder.starts_with(top)).collect();
+    folders.reverse();
+    let mut found: Vec<(String, String)> = Vec::new();
+    for path in folders.iter().flat_map(|folder| PROJECT.map(|name| folder.join(name))) {
+        let Ok(bytes) = fs::read(&path) else { continue };
         let mut text = String::from_utf8_lossy(&bytes).trim().to_owned();
         if let Some((end, _)) = text.char_indices().find(|(at, _)| *at >= LONGEST) {
             text.truncate(end);
             text.push_str("\n[… the rest is left out]");
         }
         if !text.is_empty() && !found.iter().any(|(_, known)| *known == text) {
-            found.push((name, text));
+            let name = path.strip_prefix(top).unwrap_or(&path);
+            found.push((name.display().to_string(), text));
         }
     }
     found
@@ -77,6 +83,23 @@ mod tests {
         fs::write(folder.path().join("CLAUDE.md"), "é".repeat(LONGEST)).expect("written");
         let both = prompt(folder.path(), true, false);
         assert!(both.contains("use tabs") && both.contains("rest is left out"), "both count");
+    }
+
+    #[test]
+    fn what_stands_above_counts_up_to_the_top_of_the_repository() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let deep = folder.path().join("repository/part");
+        fs::create_dir_all(&deep).expect("made");
+        fs::create_dir(folder.path().join("repository/.git")).expect("made");
+        for (place, words) in [("", "outermost"), ("repository", "whole"), ("repository/part", "part")] {
+            fs::write(folder.path().join(place).join("AGENTS.md"), words).expect("written");
+        }
+        let told = brought(&deep);
+        let told: Vec<(&str, &str)> =
+            told.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        assert_eq!(told, [("AGENTS.md", "whole"), ("part/AGENTS.md", "part")]);
+        fs::remove_dir(folder.path().join("repository/.git")).expect("removed");
+        assert_eq!(brought(&deep).len(), 1, "without a repository nothing above is the project's");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use rand::RngExt as _;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::asking;
 use super::chat::{self, Assembly, Delta, Failure, Finish, Kind, Reply, Tokens};
 use super::conversation::{Record, ToolCall};
 use super::session::Session;
@@ -249,6 +250,11 @@ impl Turn<'_> {
         let scene = self.scene();
         let one = Call { id: &call.id, name: &call.name };
         let (outcome, diffs) = match plan {
+            // No tool of the machine, so there is no plan for it.
+            _ if call.name == asking::TOOL => {
+                let asked = asking::perform(&scene, one, &call.arguments).await;
+                (asked.ok_or(Stop::Cancelled)?, Vec::new())
+            }
             Ok(plan) => scene.perform(one, plan).await.ok_or(Stop::Cancelled)?,
             Err(why) => {
                 let input = serde_json::from_str(&call.arguments).unwrap_or_else(|_| json!(call.arguments));

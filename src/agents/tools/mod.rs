@@ -63,7 +63,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn done(text: impl Into<String>) -> Self {
+    /// It worked, and gave this.
+    pub fn done(text: impl Into<String>) -> Self {
         Self { text: text.into(), ok: true }
     }
 
@@ -87,9 +88,9 @@ pub fn plan(place: &Place, name: &str, arguments: &str, planning: bool) -> Resul
         "list" => find::plan_list(place, &call),
         "search" => find::plan_search(place, &call),
         "shell" => shell::plan(place, &call),
-        other => {
-            Err(format!("there is no tool `{other}`; there are read, write, edit, list, search and shell"))
-        }
+        other => Err(format!(
+            "there is no tool `{other}`; there are read, write, edit, list, search, shell and ask"
+        )),
     }
 }
 
@@ -199,7 +200,8 @@ pub fn offered(planning: bool) -> Value {
 
 /// One line for a call of the past, of which only the input is known.
 pub fn title(name: &str, input: &Value) -> String {
-    let about = ["command", "path", "file_path", "pattern"].iter().find_map(|key| input[*key].as_str());
+    let about =
+        ["command", "path", "file_path", "pattern", "question"].iter().find_map(|key| input[*key].as_str());
     match about {
         Some(about) if name == "shell" => bounds::one_line(about),
         Some(about) => bounds::one_line(&format!("{name} {about}")),

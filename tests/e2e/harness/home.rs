@@ -96,6 +96,9 @@ impl Home {
         .collect();
         if let Some(port) = model_port {
             env.insert("ANTHROPIC_BASE_URL".into(), format!("http://127.0.0.1:{port}"));
+            env.insert("TETHER_MODEL_BASE_URL".into(), format!("http://127.0.0.1:{port}/v1"));
+            env.insert("TETHER_MODEL".into(), "scripted".into());
+            env.insert("TETHER_MODEL_API_KEY".into(), "test".into());
             env.insert("GOOGLE_GEMINI_BASE_URL".into(), format!("http://127.0.0.1:{port}"));
         }
         env.extend(self.extra.clone());

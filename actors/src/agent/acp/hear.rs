@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use super::calls::{Call, Naming};
 use super::state::{Later, MOST_OPEN, Open, State, short};
-use super::wire::{Failure, INVALID_PARAMS, Line, METHOD_NOT_FOUND, answer, head, read, refusal};
+use super::wire::{
+    Failure, Fields as _, INVALID_PARAMS, Line, METHOD_NOT_FOUND, answer, head, read, refusal,
+};
 use super::{REQUEST_REFUSED, ask, form, notice, start, turn, updates};
 use crate::agent::protocol::Heard;
 use crate::domain::agent::AgentEvent;
@@ -60,8 +62,21 @@ fn notification(state: &mut State, method: &str, params: &Value, heard: &mut Hea
                 heard.events.push(AgentEvent::Withdrew(id.to_string()));
             }
         }
+        // Of our own agents: the protocol has no word for it.
+        "_tether/retry" => heard.events.extend(params.get("retry").map(retry)),
         // Extensions of single agents, and the end of what was never begun here.
         _ => {}
+    }
+}
+
+/// A failed request to the agent's model is tried again.
+fn retry(told: &Value) -> AgentEvent {
+    AgentEvent::Retry {
+        attempt: told.number("attempt").unwrap_or(0),
+        max_attempts: told.number("maxAttempts").unwrap_or(0),
+        delay_ms: told.number("delayMs").unwrap_or(0),
+        status: told.number("status"),
+        error: told.text("error").unwrap_or_default().to_owned(),
     }
 }
 

@@ -15,6 +15,8 @@ enum Known {
     OpenCode,
     Codex,
     Claude,
+    /// Our own agent over a model behind an API.
+    Model,
 }
 
 /// By the names of their programs, or of their packages where a runner such as `npx` starts them.
@@ -26,6 +28,7 @@ const KNOWN: &[(&str, Known)] = &[
     ("codex-acp", Known::Codex),
     ("claude-agent-acp", Known::Claude),
     ("claude-code-acp", Known::Claude),
+    ("model-agent", Known::Model),
 ];
 
 /// What an agent or an editor leaves in the environment of the programs that it starts, which says to an agent
@@ -65,6 +68,7 @@ pub(super) fn launch(spec: &LaunchSpec) -> Launch {
         }
         // The one of its modes that asks; it may be changed later only to one that asks.
         Some(Known::Codex) => set("INITIAL_AGENT_MODE", "read-only"),
+        Some(Known::Model) => set("TETHER_MODEL_TRUSTED", if spec.work.trusted { "1" } else { "0" }),
         Some(Known::Claude) | None => {}
     }
     Launch {
@@ -150,6 +154,14 @@ mod tests {
             assert_eq!(trust(false).as_deref(), Some("false"), "{program}");
             assert_eq!(trust(true).as_deref(), Some("true"), "{program}");
         }
+    }
+
+    #[test]
+    fn our_own_agent_reads_the_projects_words_only_where_it_is_trusted() {
+        let trust =
+            |trusted| variable(&of("/usr/bin/tether", &["model-agent"], trusted), "TETHER_MODEL_TRUSTED");
+        assert_eq!((trust(false).as_deref(), trust(true).as_deref()), (Some("0"), Some("1")));
+        assert!(of("/usr/bin/tether", &["demo-agent"], true).env.is_empty());
     }
 
     #[test]
