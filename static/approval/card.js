@@ -1,6 +1,6 @@
 // The card of one approval: who asks, what would happen, whole, and the answer. Several alike share one card.
 
-import { el, setText, visible } from '../core/dom.js';
+import { el, setText } from '../core/dom.js';
 import { icon, state } from '../core/icons.js';
 import { Part, part } from '../core/part.js';
 import { computed, effect, onEnd, signal, untracked } from '../core/reactive.js';
@@ -8,8 +8,6 @@ import { alarm } from '../core/say.js';
 import { fine, now, open, outbox, selected, store, wire } from '../context.js';
 import { buzz } from '../data/settings.js';
 import { age, agentOf, clock, commandOf, deed, moment, nameOf, outcome, place } from '../words.js';
-import { whenCalm } from '../core/calm.js';
-import { saidBefore } from '../data/said.js';
 import { watch } from './arm.js';
 import { content, riskOf } from './content.js';
 import { change, more, reason } from './more.js';
@@ -59,10 +57,9 @@ class Card extends Part {
       this.setAttribute('aria-label', approvals.length > 1 ? `${approvals.length} alike: ${deed(approvals[0])}` : deed(approvals[0]));
       this.classList.toggle('danger', approvals.some((approval) => riskOf(approval).danger));
       this.#ticked.value = new Set(approvals.map((approval) => approval.id));
-      body.replaceChildren(...(approvals.length > 1 ? this.#several(approvals) : content(approvals[0], this.#choices, this.inline ? shape : null)));
+      body.replaceChildren(...(approvals.length > 1 ? this.#several(approvals) : content(approvals[0], this.#choices, this.inline ? shape : null, { inline: this.inline })));
       if (key !== this.drawn && this.drawn !== undefined) this.#arm.again();
       this.drawn = key;
-      if (approvals.length === 1 && !this.inline && approvals[0].state === 'open' && ['tool', 'plan'].includes(approvals[0].kind)) this.#tellSaid(approvals[0], body);
     });
     effect(() => {
       const one = this.approvals.value[0];
@@ -118,19 +115,6 @@ class Card extends Part {
         return el('div', { class: 'one' }, box, el('div', { class: 'one-body' }, shell !== null ? command(shell, riskOf(approval).marks) : content(approval, new Choices(), null).slice(1)));
       })),
     ];
-  }
-
-  /// What the agent said just before stands above, once it is known; and then the card must stand still again.
-  async #tellSaid(approval, body) {
-    const words = await saidBefore(approval);
-    const node = body.querySelector(':scope > .said');
-    if (!words || !node || !this.isConnected || this.approvals.peek()[0]?.id !== approval.id) return;
-    whenCalm(`said ${approval.id}`, () => {
-      node.replaceChildren(...visible(words));
-      if (!node.hidden) return;
-      node.hidden = false;
-      this.#arm.again();
-    });
   }
 
   /// Of several, the one that the others wait for.

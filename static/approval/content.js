@@ -15,12 +15,13 @@ export function riskOf(approval) {
 }
 
 /// The nodes. `choices` takes what is chosen of a question.
-export function content(approval, choices, shape) {
+export function content(approval, choices, shape, { inline = false } = {}) {
   const input = approval.tool_input && typeof approval.tool_input === 'object' ? approval.tool_input : {};
   const risk = riskOf(approval);
   const nodes = [];
-  const said = approval.reason ?? (commandOf(approval) !== null && typeof input.description === 'string' ? input.description : null);
-  if (approval.kind !== 'question') nodes.push(el('p', { class: 'said', hidden: !said }, visible(String(said ?? ''))));
+  // In its own session what was said stands right above.
+  const said = (inline ? null : approval.said) || approval.reason || (commandOf(approval) !== null && typeof input.description === 'string' ? input.description : null);
+  if (said && approval.kind !== 'question') nodes.push(el('p', { class: 'said' }, visible(String(said).trim())));
   if (approval.subagent) nodes.push(el('p', { class: 'meta', text: 'A sub-agent asks' }));
   if (approval.kind === 'question') return [...nodes, ...questions(approval, choices, shape)];
   if (approval.kind === 'trust') return [...nodes, ...trust(approval, input, shape)];

@@ -73,24 +73,6 @@ export class Wire extends EventTarget {
     };
   }
 
-  /// Reads the newest events of a session and follows it no further; null while it is followed already, or while there
-  /// is no line. `reader`: `events(list)`, then `end()`. Gives the function that ends it.
-  glance(session, count, reader) {
-    if (this.#followed.has(session) || !this.online.peek()) return null;
-    let first = true;
-    let stop = this.follow(session, 0, {
-      began: (last) => {
-        if (last <= count) return;
-        stop = this.follow(session, last - count, { events: (list) => reader.events(list), caughtUp: () => reader.end(), deleted: () => reader.end() });
-        first = false;
-      },
-      events: (list) => { if (first) reader.events(list); },
-      caughtUp: () => { if (first) reader.end(); },
-      deleted: () => reader.end(),
-    });
-    return () => stop();
-  }
-
   /// Sends a command; fails with `OFFLINE` when there is no line, or when it was lost before the reply came.
   request(frame) {
     const id = `w${this.#next++}`;

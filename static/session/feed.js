@@ -14,9 +14,6 @@ const RAW = 5000;
 /// So many are kept over a reload, for when the daemon does not answer.
 const KEPT = 300;
 
-/// Those that are open, by session.
-export const feeds = new Map();
-
 export class Feed {
   /// Touched when its rows are others.
   model = signal(new Model());
@@ -41,14 +38,12 @@ export class Feed {
 
   constructor(id) {
     this.#id = id;
-    feeds.set(id, this);
     this.#recall();
     this.#follow(0, true);
   }
 
   end() {
     this.#over = true;
-    if (feeds.get(this.#id) === this) feeds.delete(this.#id);
     this.#stop?.();
     clearTimeout(this.#timer);
     clearTimeout(this.#keepTimer);
