@@ -39,7 +39,7 @@ pub fn read(line: &[u8]) -> Read {
 fn about(payload: &Value) -> About {
     let text = |key: &str| payload.get(key).and_then(Value::as_str).map(str::to_owned);
     // A sub-agent's thread is a part of another one.
-    let of_person = !payload.get("source").is_some_and(|source| source.get("subagent").is_some());
+    let of_person = payload.get("source").is_none_or(|source| source.get("subagent").is_none());
     About { id: text("id"), directory: text("cwd"), hidden: !of_person, ..About::default() }
 }
 

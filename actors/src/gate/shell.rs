@@ -100,7 +100,11 @@ pub fn read(source: &str) -> Script {
     let (mut steps, until) = (0, Instant::now() + TIME);
     let mut go_on = |_: &tree_sitter::ParseState| {
         steps += 1;
-        if steps > STEPS || Instant::now() > until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if steps > STEPS || Instant::now() > until {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     };
     let bytes = source.as_bytes();
     let tree = parser.set_language(&tree_sitter_bash::LANGUAGE.into()).ok().and_then(|()| {
