@@ -15,7 +15,7 @@ pub const LONGEST: usize = 16 * 1024;
 /// So often the parser may ask whether to go on; it asks once in about a hundred steps.
 const STEPS: usize = 20_000;
 /// So long may reading take, as a second bound: it takes about a millisecond for what people write.
-const TIME: Duration = Duration::from_millis(250);
+const TIME: Duration = Duration::from_secs(1);
 /// More here-documents than this are not read: the scanner's time grows with their number and length.
 const HERE_DOCUMENTS: usize = 32;
 /// Deepest nesting of pieces within one word.

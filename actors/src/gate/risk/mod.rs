@@ -80,7 +80,7 @@ fn takes_command(kind: ApprovalKind) -> bool {
 
 fn add_reason(risk: &mut Risk, reason: String) {
     risk.level = RiskLevel::Danger;
-    if !risk.reasons.contains(&reason) {
+    if risk.reasons.len() < MOST && !risk.reasons.contains(&reason) {
         risk.reasons.push(reason);
     }
 }

@@ -21,17 +21,19 @@ impl Judge<'_> {
     }
 
     pub(super) fn find(&mut self, words: &[Word], origin: &Origin) {
-        for (at, word) in words.iter().enumerate() {
+        let mut rest = words;
+        while let Some((word, after)) = rest.split_first() {
+            rest = after;
             match word.text.as_str() {
                 "-delete" => self.mark(origin, &word.place, "deletes whatever it finds"),
                 "-exec" | "-execdir" | "-ok" | "-okdir" => {
-                    let inner = &words[at + 1..];
-                    let end = inner.iter().position(|word| matches!(word.text.as_str(), ";" | "+"));
-                    let inner = &inner[..end.unwrap_or(inner.len())];
+                    let end = after.iter().position(|word| matches!(word.text.as_str(), ";" | "+"));
+                    let (inner, after) = after.split_at(end.unwrap_or(after.len()));
                     if inner.first().and_then(name_of) == Some("rm") {
                         self.mark(origin, &inner[0].place, "deletes whatever it finds");
                     }
-                    self.command(inner, origin);
+                    self.nested(inner, origin);
+                    rest = after;
                 }
                 _ => {}
             }

@@ -11,6 +11,10 @@ use super::wrappers::{Runs, SHELLS, runs};
 /// Scripts within scripts are looked into so deep.
 const DEPTH: u8 = 6;
 
+/// So many scripts within a command are read.
+const SCRIPTS: usize = 64;
+const TOO_DEEP: &str = "nested too deep to be checked";
+
 /// Where a script stands in the command that is shown.
 #[derive(Clone, Debug)]
 pub enum Origin {
@@ -44,6 +48,8 @@ pub struct Judge<'p> {
     pub overall: Vec<String>,
     seen: Seen<'p>,
     depth: u8,
+    /// Scripts that were read.
+    scripts: usize,
 }
 
 impl<'p> Judge<'p> {
@@ -51,13 +57,17 @@ impl<'p> Judge<'p> {
     pub fn new(directory: &'p Path, home: Option<&'p Path>) -> Self {
         let current = (!directory.as_os_str().is_empty()).then(|| directory.to_owned());
         let seen = Seen { directory, home, current };
-        Self { found: Vec::new(), overall: Vec::new(), seen, depth: 0 }
+        Self { found: Vec::new(), overall: Vec::new(), seen, depth: 0, scripts: 0 }
     }
 
     /// Judges a script.
     pub fn script(&mut self, text: &str, origin: Origin) {
         if self.depth >= DEPTH {
-            return self.overall.push("nested too deep to be checked".to_owned());
+            return self.overall.push(TOO_DEEP.to_owned());
+        }
+        self.scripts += 1;
+        if self.scripts > SCRIPTS {
+            return self.overall.push("too intricate to be checked".to_owned());
         }
         self.depth += 1;
         let script = shell::read(text);
@@ -152,9 +162,6 @@ impl<'p> Judge<'p> {
 
     /// What it runs in its turn.
     fn inner(&mut self, name: &str, words: &[Word], origin: &Origin) {
-        if self.depth >= DEPTH {
-            return self.overall.push("nested too deep to be checked".to_owned());
-        }
         match runs(name, words) {
             Some(Runs::Words(at)) => {
                 let inner = &words[at..];
@@ -162,9 +169,7 @@ impl<'p> Judge<'p> {
                 if many && inner.first().and_then(name_of) == Some("rm") {
                     self.mark(origin, &inner[0].place, "deletes whatever it is given");
                 }
-                self.depth += 1;
-                self.command(inner, origin);
-                self.depth -= 1;
+                self.nested(inner, origin);
             }
             Some(Runs::Script(at)) => self.script_word(&words[at], origin),
             Some(Runs::Joined(at)) => match &words[at.min(words.len())..] {
@@ -182,6 +187,16 @@ impl<'p> Judge<'p> {
             },
             Some(Runs::Nothing) | None => {}
         }
+    }
+
+    /// A command that another one runs.
+    pub(super) fn nested(&mut self, words: &[Word], origin: &Origin) {
+        if self.depth >= DEPTH {
+            return self.overall.push(TOO_DEEP.to_owned());
+        }
+        self.depth += 1;
+        self.command(words, origin);
+        self.depth -= 1;
     }
 
     fn script_word(&mut self, word: &Word, origin: &Origin) {

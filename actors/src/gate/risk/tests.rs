@@ -163,6 +163,30 @@ fn what_cannot_be_read_is_dangerous_for_that_reason() {
 }
 
 #[test]
+fn hostile_commands_are_judged_in_bounded_time() {
+    let filled = |piece: &str| piece.repeat(15_000 / piece.len());
+    for command in [
+        filled("find -exec "),
+        filled("find -exec x \\; "),
+        filled("xargs "),
+        filled("eval 'rm x'; "),
+        filled("sudo "),
+        filled("a | "),
+        filled("echo x > /etc/y; "),
+        format!("{{ {} }} <<< '{}'", "bash; ".repeat(1_000), "rm x; ".repeat(1_000)),
+        filled("f() { f; }; "),
+        filled("cd x; rm $(cd y; "),
+    ] {
+        let began = std::time::Instant::now();
+        let risk = of(&command);
+        assert_eq!(risk.level, RiskLevel::Danger, "{}", &command[..40]);
+        assert!(risk.reasons.len() <= MOST && risk.marks.len() <= MOST);
+        // Unoptimised, on a busy machine; it is milliseconds otherwise.
+        assert!(began.elapsed().as_secs() < 8, "{}: {:?}", &command[..40], began.elapsed());
+    }
+}
+
+#[test]
 fn a_command_as_a_list_of_words_is_given_with_its_risk() {
     let list = ask(json!({ "command": ["bash", "-lc", "rm -rf x"] }));
     let risk = judge_at(&list, &[] as &[&str], "/p", None);
