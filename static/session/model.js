@@ -122,6 +122,8 @@ export class Model {
 
   on_output(data, event) {
     if (!data.text) return;
+    // Reasoning of a conversation that was begun elsewhere.
+    if (data.thinking) { this.on_thinking(data, event); return; }
     // The whole answer comes again at its end.
     if (data.kind === 'final' && this.#said.includes(data.text.trim())) return;
     if (!data.parent_tool_use_id) this.#said = (this.#said + data.text).slice(-200_000);

@@ -106,9 +106,23 @@ pub struct Cursor {
     /// Its time, Unix milliseconds.
     #[serde(default)]
     pub at: Option<i64>,
-    /// The message that it is a part of, where an agent writes a message in several entries.
+    /// The message that was read last.
+    #[serde(default)]
+    pub fold: Fold,
+}
+
+/// What of the last message decides whether the next entry begins another one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fold {
+    /// It is the agent's.
+    #[serde(default)]
+    pub is_agents: bool,
+    /// The agent's own id of it, where it writes a message in several entries.
     #[serde(default)]
     pub group: Option<String>,
+    /// It has nothing but reasoning so far.
+    #[serde(default)]
+    pub is_bare: bool,
 }
 
 /// A life of an agent program of ours, which writes into the same conversation; Unix milliseconds.

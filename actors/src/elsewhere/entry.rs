@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::domain::elsewhere::Fold;
 use crate::domain::event::{EventDraft, EventType};
 use crate::domain::time::Stamp;
 
@@ -91,12 +92,30 @@ impl Entry {
         let is_note = NOTES.iter().any(|note| text.starts_with(note));
         (self.role == Role::User && !text.is_empty() && !is_note).then_some(text)
     }
+}
 
-    /// Whether it begins a message, after an entry of the group `last`. What only a tool gave back belongs to the
-    /// message that called it.
-    pub fn begins_message(&self, last: Option<&str>) -> bool {
-        let says = self.pieces.iter().any(|piece| !matches!(piece, Piece::Result { .. }));
-        says && (self.role == Role::User || self.group.is_none() || self.group.as_deref() != last)
+impl Fold {
+    /// Takes the next entry in; answers whether it begins a message. Reasoning belongs to the words that follow it, a
+    /// tool's call to those before it, and what a tool gave back to its call.
+    pub fn begins(&mut self, entry: &Entry) -> bool {
+        let has = |which: fn(&Piece) -> bool| entry.pieces.iter().any(which);
+        let words = has(|piece| matches!(piece, Piece::Text(_)));
+        let thinking = has(|piece| matches!(piece, Piece::Thinking(_)));
+        let calls = has(|piece| matches!(piece, Piece::Call { .. }));
+        if !words && !thinking && !calls {
+            return false;
+        }
+        if entry.role == Role::User {
+            *self = Self::default();
+            return true;
+        }
+        let is_same = entry.group.is_some() && entry.group == self.group;
+        let only_calls = !words && !thinking;
+        let goes_on = self.is_agents && (is_same || only_calls || self.is_bare);
+        self.is_bare = !words && !calls && (self.is_bare || !goes_on);
+        self.is_agents = true;
+        self.group.clone_from(&entry.group);
+        !goes_on
     }
 }
 
@@ -147,9 +166,9 @@ pub fn messages(entries: &[Entry]) -> Vec<Message> {
     let mut messages: Vec<Message> = Vec::new();
     // Where each call lies.
     let mut calls: HashMap<String, (usize, usize)> = HashMap::new();
-    let mut last_group: Option<&str> = None;
+    let mut fold = Fold::default();
     for entry in entries {
-        if entry.begins_message(last_group) {
+        if fold.begins(entry) {
             let timestamp = entry.at.map(|at| Stamp::from_unix_millis(at).with_millis());
             let role = entry.role;
             messages.push(Message {
@@ -159,9 +178,6 @@ pub fn messages(entries: &[Entry]) -> Vec<Message> {
                 timestamp,
                 tool_calls: vec![],
             });
-        }
-        if entry.pieces.iter().any(|piece| !matches!(piece, Piece::Result { .. })) {
-            last_group = entry.group.as_deref();
         }
         let place = messages.len().saturating_sub(1);
         for piece in &entry.pieces {

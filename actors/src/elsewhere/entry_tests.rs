@@ -39,6 +39,34 @@ fn parts_of_one_message_are_put_together_and_results_go_to_their_calls() {
 }
 
 #[test]
+fn reasoning_goes_with_the_words_after_it_and_a_call_with_those_before_it() {
+    let agent = |piece| entry("", None, Role::Assistant, vec![piece]);
+    let (think, say) = (|| agent(Piece::Thinking("hm".into())), |text: &str| agent(Piece::Text(text.into())));
+    let entries = [
+        says("", None, Role::User, "do it"),
+        think(),
+        think(),
+        say("first"),
+        agent(call("t1")),
+        entry("", None, Role::User, vec![result("t1", "out")]),
+        agent(call("t2")),
+        think(),
+        say("last"),
+        say("and more"),
+    ];
+    let messages = messages(&entries);
+    let shown: Vec<_> = messages
+        .iter()
+        .map(|message| (message.content.as_str(), message.thinking.as_deref(), message.tool_calls.len()))
+        .collect();
+    let expected =
+        [("do it", None, 0), ("first", Some("hm\nhm"), 2), ("last", Some("hm"), 0), ("and more", None, 0)];
+    assert_eq!(shown, expected);
+    let silent = [says("", None, Role::User, "x"), agent(call("t"))];
+    assert_eq!(super::messages(&silent).len(), 2, "a call without any words is a message of its own");
+}
+
+#[test]
 fn the_last_words_before_the_person_speaks_again_are_the_answer() {
     let entries = [
         says("1", None, Role::User, "a"),

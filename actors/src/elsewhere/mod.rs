@@ -27,7 +27,7 @@ pub use homes::Homes;
 pub use index::{Filter, Index};
 pub use running::{Holder, How, Machine};
 
-use crate::domain::elsewhere::{Cursor, Runner};
+use crate::domain::elsewhere::{Cursor, Fold, Runner};
 
 /// A conversation that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,14 +172,9 @@ impl Found {
 
 /// Keeps the entries that make up the newest `limit` messages.
 fn keep_newest(entries: &mut Vec<Entry>, limit: usize) {
-    let mut starts = Vec::new();
-    let mut last_group: Option<String> = None;
-    for (at, entry) in entries.iter().enumerate() {
-        if entry.begins_message(last_group.as_deref()) {
-            last_group.clone_from(&entry.group);
-            starts.push(at);
-        }
-    }
+    let mut fold = Fold::default();
+    let starts: Vec<usize> =
+        entries.iter().enumerate().filter(|(_, entry)| fold.begins(entry)).map(|(at, _)| at).collect();
     let extra = starts.len().saturating_sub(limit);
     let first = starts.get(extra).copied().filter(|_| extra > 0).unwrap_or(0);
     entries.drain(..first);

@@ -154,10 +154,10 @@ fn following(database: &Connection, session: &str, cursor: &Cursor, most: usize)
             offset: row.created.unsigned_abs(),
             last: Some(row.id.clone()),
             at: Some(row.created),
-            group: None,
+            fold: std::mem::take(&mut since.cursor.fold),
         };
         if has_pieces(&entry) {
-            since.messages += u64::from(entry.begins_message(None));
+            since.messages += u64::from(since.cursor.fold.begins(&entry));
             since.entries.push(entry);
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::{Found, Homes, OpenIn, Place, claude};
+use super::{Found, Homes, OpenIn, claude};
 use crate::domain::elsewhere::{Process, Runner};
 
 /// A file of a process is some hundred bytes.
@@ -65,11 +65,21 @@ pub fn mark(found: &mut [Found], homes: &Homes, machine: &dyn Machine) {
             Runner::OpenCode | Runner::Pi => None,
         };
     }
-    by_directory(found, Runner::Pi, &processes, |process, _| is_pi(process));
-    by_directory(found, Runner::OpenCode, &processes, |process, found| match &found.place {
-        Place::Database(path) => process.files.contains(path),
-        Place::File(_) => false,
-    });
+    let live = |fits: &dyn Fn(&Process) -> bool| -> Vec<&Process> {
+        let mut live: Vec<_> = processes.values().filter(|process| fits(process)).collect();
+        live.sort_by_key(|process| std::cmp::Reverse((process.since, process.pid)));
+        live
+    };
+    by_directory(found, Runner::Pi, &live(&|process| is_named(process, "pi")));
+    if let Some(database) = &homes.opencode {
+        let real = database.canonicalize().unwrap_or_default();
+        let has_it = |process: &Process| match cfg!(target_os = "linux") {
+            true => process.files.contains(database) || process.files.contains(&real),
+            // What a process has open is not told there.
+            false => is_named(process, "opencode"),
+        };
+        by_directory(found, Runner::OpenCode, &live(&has_it));
+    }
 }
 
 fn how(process: &Process, is_background: bool) -> How {
@@ -102,7 +112,12 @@ fn of_claude(home: &Path, processes: &HashMap<u32, Process>) -> HashMap<String, 
         };
         if same {
             let is_background = presence.kind.as_deref() == Some("background");
-            holders.insert(presence.session_id, holder(process, is_background));
+            let this = holder(process, is_background);
+            // Two may have it open, since nothing stops them; a person's is the one that matters.
+            let known = holders.get(&presence.session_id).map(|known: &Holder| known.how);
+            if known.is_none_or(|known| known == How::Ours) {
+                holders.insert(presence.session_id, this);
+            }
         }
     }
     holders
@@ -178,28 +193,22 @@ fn lock_holder(path: &Path, _: &HashMap<u64, u32>) -> Option<u32> {
     flock(&file, FlockOperation::NonBlockingLockShared).is_err().then_some(0)
 }
 
-/// Pi writes over its command line, and what is left of it is its name.
-fn is_pi(process: &Process) -> bool {
-    let name = process.command.first().and_then(|word| word.split_ascii_whitespace().next());
-    name.is_some_and(|name| Path::new(name).file_name().is_some_and(|name| name == "pi"))
+/// Whether a process shows this name. Pi writes over its command line, and its name is all that is left of it.
+fn is_named(process: &Process, name: &str) -> bool {
+    let first = process.command.first().and_then(|word| word.split_ascii_whitespace().next());
+    first.is_some_and(|word| Path::new(word).file_name().is_some_and(|file| file == name))
 }
 
 /// For programs that keep no trace of what they have open: a live program has the session of its directory that was
 /// written to last, if that was since the program began. So one that was resumed and not spoken to yet is not seen.
-fn by_directory(
-    found: &mut [Found],
-    runner: Runner,
-    processes: &HashMap<u32, Process>,
-    fits: impl Fn(&Process, &Found) -> bool,
-) {
-    let mut live: Vec<&Process> = processes.values().collect();
-    live.sort_by_key(|process| std::cmp::Reverse(process.since));
+fn by_directory(found: &mut [Found], runner: Runner, live: &[&Process]) {
     for process in live {
         let held = found
             .iter_mut()
             .filter(|one| one.runner == runner && one.holder.is_none())
-            .filter(|one| Path::new(&one.directory) == process.directory && fits(process, one))
-            .filter(|one| one.last_activity >= process.since)
+            .filter(|one| {
+                one.last_activity >= process.since && Path::new(&one.directory) == process.directory
+            })
             .max_by_key(|one| one.last_activity);
         if let Some(one) = held {
             one.holder = Some(holder(process, process.command.iter().any(|word| word == "serve")));

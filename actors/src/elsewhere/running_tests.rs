@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use super::super::Place;
 use super::*;
 
 struct Table(Vec<Process>);
@@ -128,13 +129,29 @@ fn a_live_pi_has_the_session_of_its_directory_that_was_written_since_it_began() 
     assert_eq!(marked(all(), &homes, others), [None; 4]);
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn an_opencode_is_told_by_the_database_that_it_has_open() {
     let row =
         |id: &str, at| Found { place: Place::Database("/d/o.db".into()), ..found(Runner::OpenCode, id, at) };
     let with = |file: &str, command: &str| Process { files: vec![file.into()], ..process(5, "/p", command) };
-    let of = |process| marked(vec![row("a", 12_000), row("b", 11_000)], &Homes::default(), vec![process]);
+    let homes = Homes { opencode: Some("/d/o.db".into()), ..Homes::default() };
+    let of = |process| marked(vec![row("a", 12_000), row("b", 11_000)], &homes, vec![process]);
     assert_eq!(of(with("/d/o.db", "opencode")), [Some((5, How::Terminal)), None]);
     assert_eq!(of(with("/d/o.db", "opencode serve")), [Some((5, How::Background)), None]);
     assert_eq!(of(with("/d/other.db", "opencode")), [None, None]);
+}
+
+#[test]
+fn of_two_programs_that_have_a_session_open_the_persons_counts() {
+    let (_folder, path) = home();
+    std::fs::create_dir(path.join("sessions")).expect("a folder");
+    for pid in [5, 6, 7] {
+        let text = format!(r#"{{"pid":{pid},"sessionId":"a","procStart":"77","startedAt":11000}}"#);
+        std::fs::write(path.join(format!("sessions/{pid}.json")), text).expect("it can be written");
+    }
+    let homes = Homes { claude: Some(path), ..Homes::default() };
+    let ours = |pid| Process { is_ours: true, ..process(pid, "/p", "claude") };
+    let table = vec![ours(5), process(6, "/p", "claude"), ours(7)];
+    assert_eq!(marked(vec![found(Runner::ClaudeCode, "a", 0)], &homes, table), [Some((6, How::Terminal))]);
 }

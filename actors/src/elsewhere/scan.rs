@@ -8,7 +8,7 @@ use std::path::Path;
 use super::entry::{Entry, branch, shown_prompt};
 use super::lines;
 use super::{Since, Taken};
-use crate::domain::elsewhere::Cursor;
+use crate::domain::elsewhere::{Cursor, Fold};
 
 /// A file up to this size is read whole when it is met first...
 const WHOLE: u64 = 1 << 20;
@@ -71,7 +71,7 @@ pub struct Scan {
     pub messages: u64,
     /// Whether all of the file was read, so that the number is the whole.
     pub is_exact: bool,
-    last_group: Option<String>,
+    fold: Fold,
 }
 
 impl Scan {
@@ -89,7 +89,7 @@ impl Scan {
             scan.take(read(line));
             scan.first_prompt.is_none() || scan.about.directory.is_none()
         })?;
-        scan.last_group = None;
+        scan.fold = Fold::default();
         scan.go_on(&mut file, tail, read)?;
         Ok(scan)
     }
@@ -134,17 +134,8 @@ impl Scan {
             self.first_prompt.get_or_insert_with(|| prompt.clone());
             self.last_prompt = Some(prompt);
         }
-        self.messages += u64::from(counts(&entry, &mut self.last_group));
+        self.messages += u64::from(self.fold.begins(&entry));
     }
-}
-
-/// Whether an entry begins another message than the one before it.
-fn counts(entry: &Entry, last_group: &mut Option<String>) -> bool {
-    let begins = entry.begins_message(last_group.as_deref());
-    if begins {
-        last_group.clone_from(&entry.group);
-    }
-    begins
 }
 
 /// The newest messages of a conversation, at least `limit` of them if there are so many, up to the byte `to`.
@@ -154,12 +145,13 @@ pub fn newest(path: &Path, to: Option<u64>, limit: usize, read: ReadLine) -> io:
     let mut bytes = HISTORY;
     loop {
         let from = lines::tail_start(&mut file, length, bytes)?;
-        let (mut entries, mut links, mut last_group, mut messages) = (Vec::new(), HashMap::new(), None, 0);
+        let (mut entries, mut links, mut fold, mut messages) =
+            (Vec::new(), HashMap::new(), Fold::default(), 0);
         lines::each_line(&mut file, from, Some(length), &mut |line, _| {
             let read = read(line);
             links.extend(read.link);
             if let Some(entry) = read.entry {
-                messages += usize::from(counts(&entry, &mut last_group));
+                messages += usize::from(fold.begins(&entry));
                 entries.push(entry);
             }
             true
@@ -168,7 +160,7 @@ pub fn newest(path: &Path, to: Option<u64>, limit: usize, read: ReadLine) -> io:
         if from == 0 || messages >= limit.saturating_mul(2) || bytes >= LONGEST_HISTORY {
             return Ok(branch(entries, &links));
         }
-        bytes = bytes.saturating_mul(8);
+        bytes = bytes.saturating_mul(8).min(LONGEST_HISTORY);
     }
 }
 
@@ -179,7 +171,7 @@ pub fn take(path: &Path, limit: usize, read: ReadLine) -> io::Result<Taken> {
     let (mut cursor, mut total, mut prompts) = (Cursor::default(), 0, 0);
     cursor.offset = lines::each_line(&mut file, 0, None, &mut |line, _| {
         if let Some(entry) = read(line).entry {
-            total += u64::from(counts(&entry, &mut cursor.group));
+            total += u64::from(cursor.fold.begins(&entry));
             prompts += u64::from(entry.is_prompt());
             note(&mut cursor, &entry);
         }
@@ -223,7 +215,7 @@ pub fn since(path: &Path, cursor: &Cursor, most: usize, read: ReadLine) -> io::R
         behind = end;
         if let Some(entry) = entry {
             bytes += line.len() as u64;
-            since.messages += u64::from(counts(&entry, &mut since.cursor.group));
+            since.messages += u64::from(since.cursor.fold.begins(&entry));
             note(&mut since.cursor, &entry);
             since.entries.push(entry);
         }
@@ -253,7 +245,7 @@ fn since_rewritten(file: &mut File, cursor: &Cursor, read: ReadLine) -> io::Resu
     all.drain(..all.len().saturating_sub(MOST_OF_REWRITTEN));
     let mut messages = 0;
     for entry in &all {
-        messages += u64::from(counts(entry, &mut fresh.group));
+        messages += u64::from(fresh.fold.begins(entry));
         note(&mut fresh, entry);
     }
     Ok(Since { entries: all, cursor: fresh, messages, is_end: true, was_rewritten: true })

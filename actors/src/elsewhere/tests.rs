@@ -309,7 +309,8 @@ fn read_all(home: &Home) {
             drafts(&taken.entries);
             let _ = found.since(&taken.cursor, 10);
         }
-        let _ = found.since(&Cursor { offset: 17, last: Some("x".into()), at: Some(5), group: None }, 10);
+        let _ =
+            found.since(&Cursor { offset: 17, last: Some("x".into()), at: Some(5), ..Cursor::default() }, 10);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::World;
 use super::world::NewSession;
@@ -214,26 +214,57 @@ impl World {
     pub async fn sync(&self, session: &SessionId, force: bool) -> Result<Synced, ElsewhereError> {
         let attached = self.attached(session)?;
         let found = self.find_elsewhere(attached.runner, &attached.id).await?;
-        let mut synced = 0;
-        let mut tries = 0;
-        let total = loop {
-            let read = self.sync_some(session, &found).await?;
-            match read {
+        let mut done = self.sync_found(session, &found).await?;
+        if force {
+            done.synced += self.tell_again(session, &found).await?;
+        }
+        Ok(done)
+    }
+
+    async fn sync_found(&self, session: &SessionId, found: &Found) -> Result<Synced, ElsewhereError> {
+        let (mut synced, mut tries) = (0, 0);
+        loop {
+            match self.sync_some(session, found).await? {
                 Some((new, total, is_end)) => {
                     synced += new;
                     tries = 0;
                     if is_end {
-                        break total;
+                        return Ok(Synced { synced, total });
                     }
                 }
                 None if tries < TRIES => tries += 1,
                 None => return Err(SessionError::Restarting.into()),
             }
-        };
-        if force {
-            synced += self.tell_again(session, &found).await?;
         }
-        Ok(Synced { synced, total })
+    }
+
+    /// Before an agent of ours goes on with a conversation that was begun elsewhere: what its own program wrote
+    /// meanwhile is recorded first. Refused while a terminal is known to have it open, since of two that write into one
+    /// conversation one would lose its turns without a word.
+    pub(super) async fn catch_up(&self, session: &SessionId) -> Result<(), SessionError> {
+        let Some(entry) = self.read_model().session(session) else { return Ok(()) };
+        let Some(attached) = &entry.record.attached else { return Ok(()) };
+        if entry.record.session.state.is_active() {
+            return Ok(());
+        }
+        let found = match self.find_elsewhere(attached.runner, &attached.id).await {
+            Ok(found) => found,
+            // Its agent will say what it makes of that.
+            Err(_) => return Ok(()),
+        };
+        // Of the others it is only a guess, which must not stand in anybody's way.
+        let is_known = matches!(found.runner, Runner::ClaudeCode | Runner::Codex);
+        if let Some(holder) = found.holder.as_ref().filter(|holder| is_known && holder.how == How::Terminal) {
+            return Err(SessionError::InvalidState(format!(
+                "{} has this session open in a terminal again (process {}): close it there, then send it again",
+                found.runner.title(),
+                holder.pid
+            )));
+        }
+        if let Err(error) = self.sync_found(session, &found).await {
+            warn!(session = %session, %error, "what was written elsewhere could not be read");
+        }
+        Ok(())
     }
 
     fn attached(&self, session: &SessionId) -> Result<Attached, ElsewhereError> {
@@ -260,14 +291,8 @@ impl World {
             return Ok(Some((0, total, is_end)));
         }
         entries.retain(|entry| entry.by_hand || !attached.is_own(entry.at));
-        let mut group: Option<String> = None;
-        let mut new = 0;
-        for entry in &entries {
-            if entry.begins_message(group.as_deref()) {
-                group.clone_from(&entry.group);
-                new += 1;
-            }
-        }
+        let mut fold = expected.fold.clone();
+        let new = entries.iter().filter(|entry| fold.begins(entry)).count() as u64;
         let add = AddHistory {
             expected,
             cursor,

@@ -261,12 +261,14 @@ impl World {
     pub async fn start(&self, session: &SessionId, start: Start) -> Result<SessionView, SessionError> {
         self.log.accepts_work()?;
         self.agent_there(session).await?;
+        self.catch_up(session).await?;
         self.to_session(session, start).await?
     }
 
     /// See [`GiveInput`].
     pub async fn input(&self, session: &SessionId, input: GiveInput) -> Result<InputAccepted, SessionError> {
         self.log.accepts_work()?;
+        self.catch_up(session).await?;
         self.to_session(session, input).await?
     }
 
