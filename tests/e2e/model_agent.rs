@@ -86,7 +86,7 @@ fn a_turn_streams_thoughts_text_and_tools_and_ends_with_its_usage() {
     assert!(chunks.count() > 3, "it comes in pieces: {updates:?}");
     assert_eq!(AcpAgent::calls(&updates), [("read".into(), "completed".into(), "one\ntwo\n".into())]);
     let requests = scene.model.requests();
-    assert_eq!(requests[0]["tools"], json!(["read", "list", "search", "write", "edit", "shell", "ask"]));
+    assert_eq!(requests[0]["tools"], json!(["read", "list", "search", "write", "edit", "shell", "ask_user"]));
     assert_eq!((&requests[0]["model"], &requests[0]["auth"]), (&json!("scripted"), &json!(true)));
     assert!(agent.close().success(), "the end of its input is a good end");
 }
@@ -227,7 +227,7 @@ fn while_planning_nothing_can_be_changed() {
     agent.answer(asked);
     assert!(messages(&agent.updates()).contains("only planning"));
     assert!(!scene.file("x").exists());
-    assert_eq!(scene.model.requests()[0]["tools"], json!(["read", "list", "search", "ask"]));
+    assert_eq!(scene.model.requests()[0]["tools"], json!(["read", "list", "search", "ask_user"]));
     agent.kill9();
     let mut agent = scene.agent();
     agent.initialize(true);

@@ -1,4 +1,4 @@
-//! ask: the tool by which a model asks the person something.
+//! ask_user: the tool by which a model asks the person something.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::agents::tools::Outcome;
 use crate::agents::tools::perform::{Call, Scene, announced};
 
 /// Its name.
-pub const TOOL: &str = "ask";
+pub const TOOL: &str = "ask_user";
 /// Most choices; a phone shows no more at once.
 const MOST: usize = 12;
 

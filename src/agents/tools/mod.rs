@@ -89,7 +89,7 @@ pub fn plan(place: &Place, name: &str, arguments: &str, planning: bool) -> Resul
         "search" => find::plan_search(place, &call),
         "shell" => shell::plan(place, &call),
         other => Err(format!(
-            "there is no tool `{other}`; there are read, write, edit, list, search, shell and ask"
+            "there is no tool `{other}`; there are read, write, edit, list, search, shell and ask_user"
         )),
     }
 }
