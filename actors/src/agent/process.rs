@@ -16,10 +16,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::bring_up::{self, BringUpError, Survey, Up};
+use super::bring_up::{self, BringUpError, Link, SpoolLink, Survey, Up};
 use super::flow::{LinesRead, ProgramGone, ReadToEnd, SpoolBroken, Written, read_loop, write_loop};
 use super::messages::*;
 use super::processes::Identity;
+use super::program::Exit;
 use super::protocol::{Outgoing, Protocol, Work};
 use super::spool::{Line, LineContent, SpoolWriter};
 use super::{stragglers, tree};
@@ -76,6 +77,12 @@ pub struct AgentProcess {
     stop_wanted: bool,
     /// What was found out about the machine.
     survey: Survey,
+    /// Whether its program serves other sessions too, and so is not ours to end.
+    served: bool,
+    /// The agent's own name for the conversation, as last heard.
+    conversation: String,
+    /// Its end was taken in; a second one is none.
+    gone: bool,
 }
 
 impl AgentProcess {
@@ -87,6 +94,7 @@ impl AgentProcess {
         protocol: Box<dyn Protocol>,
     ) -> Self {
         let offset = spec.run.offset;
+        let conversation = spec.conversation.clone();
         Self {
             spec,
             settings,
@@ -106,6 +114,9 @@ impl AgentProcess {
             turn_began: None,
             stop_wanted: false,
             survey: Survey::default(),
+            served: false,
+            conversation,
+            gone: false,
         }
     }
 
@@ -118,23 +129,20 @@ impl AgentProcess {
     }
 
     fn up(&mut self, up: Up, ctx: &mut Context<Self>) {
-        let Up { spool, program, identity, reader, writer, version, notice, brought_along, survey } = up;
+        let Up { link, identity, version, notice, brought_along, survey } = up;
         self.survey = survey;
         self.identity = Some(identity);
         let (writes, queue) = mpsc::channel(WRITE_QUEUE);
         self.writes = Some(writes);
-        if let Some(writer) = writer {
-            ctx.spawn(write_loop(writer, queue).into_actor(self).map(|stuck, process, ctx| {
-                if stuck {
-                    warn!(session = %process.spec.session, "the agent does not read its input, ending it");
-                    process.end_tree(ctx);
-                }
-            }));
+        match link {
+            Link::Spool(link) => self.connect(*link, queue, ctx),
+            Link::Server(link) => {
+                self.served = true;
+                ctx.spawn(link.serve(queue, ctx.address()).into_actor(self));
+            }
         }
-        let read = read_loop(reader, program, spool, ctx.address());
-        ctx.spawn(read.into_actor(self).map(|_, _, _| ()));
         if self.stop_wanted {
-            return self.end_tree(ctx);
+            return self.stop(identity, ctx);
         }
         if self.spec.adopted && self.spec.run.pid.is_some() {
             return;
@@ -148,6 +156,36 @@ impl AgentProcess {
             }
             _ => ctx.stop(),
         }));
+    }
+
+    fn connect(
+        &mut self,
+        link: SpoolLink,
+        queue: mpsc::Receiver<(Vec<Outgoing>, Written)>,
+        ctx: &mut Context<Self>,
+    ) {
+        let SpoolLink { spool, program, reader, writer } = link;
+        if let Some(writer) = writer {
+            ctx.spawn(write_loop(writer, queue).into_actor(self).map(|stuck, process, ctx| {
+                if stuck {
+                    warn!(session = %process.spec.session, "the agent does not read its input, ending it");
+                    process.end_tree(ctx);
+                }
+            }));
+        }
+        let read = read_loop(reader, program, spool, ctx.address());
+        ctx.spawn(read.into_actor(self).map(|_, _, _| ()));
+    }
+
+    /// What all processes of this run carry in their environment, and no others: the run's id, or where one program
+    /// serves many, the conversation's.
+    fn marker(&self) -> RunId {
+        if self.served { RunId::from(self.conversation.as_str()) } else { self.run() }
+    }
+
+    /// The run's own program.
+    fn root(&self) -> Option<Identity> {
+        self.identity.filter(|_| !self.served)
     }
 
     fn failed(&mut self, error: BringUpError, ctx: &mut Context<Self>) {
@@ -195,8 +233,10 @@ impl AgentProcess {
     }
 
     fn add(&mut self, event: AgentEvent) {
-        if matches!(event, AgentEvent::TurnStarted) {
-            self.turn_began = Some(stragglers::clock());
+        match &event {
+            AgentEvent::TurnStarted => self.turn_began = Some(stragglers::clock()),
+            AgentEvent::Conversation(id) => self.conversation.clone_from(id),
+            _ => {}
         }
         match (self.pending.events.last_mut(), event) {
             (Some(AgentEvent::Text { text, parent }), AgentEvent::Text { text: more, parent: from })
@@ -271,8 +311,8 @@ impl AgentProcess {
             self.reports.caught_up.do_send(AgentCaughtUp { run: self.run() });
         }
         if let Some(end) = self.ended.take() {
-            let run = self.run();
-            let last = async move { tree::end_tree(&run, None, TERM_GRACE).await };
+            let marker = self.marker();
+            let last = async move { tree::end_tree(&marker, None, TERM_GRACE).await };
             ctx.spawn(last.into_actor(self).map(|ended, process, ctx| {
                 if !ended.survivors.is_empty() {
                     warn!(session = %process.spec.session, survivors = ?ended.survivors, "could not end all that the agent started");
@@ -301,9 +341,58 @@ impl AgentProcess {
     }
 
     fn end_tree(&self, ctx: &mut Context<Self>) {
-        let (run, identity) = (self.run(), self.identity);
-        let ending = async move { tree::end_tree(&run, identity, TERM_GRACE).await };
+        let (marker, root) = (self.marker(), self.root());
+        let ending = async move { tree::end_tree(&marker, root, TERM_GRACE).await };
         ctx.spawn(ending.into_actor(self).map(|_, _, _| ()));
+    }
+
+    /// Ends the agent: by its protocol, then by signals, with all that it started. Where its program serves others
+    /// too, that one goes on, and the run is over when what is this one's has ended.
+    fn stop(&mut self, identity: Identity, ctx: &mut Context<Self>) {
+        let mut lines = self.protocol.say(&AgentCommand::Interrupt, false);
+        lines.extend(self.protocol.say(&AgentCommand::End, false));
+        let grace = if self.protocol.ends_when_told() { END_GRACE } else { STOP_GRACE };
+        let written = self.queue(lines);
+        let (marker, root) = (self.marker(), self.root());
+        if self.served {
+            let stop = async move {
+                // Nothing to be done about one that does not arrive.
+                let _ = tokio::time::timeout(END_GRACE, written).await;
+                tree::end_tree(&marker, None, TERM_GRACE).await
+            };
+            ctx.spawn(stop.into_actor(self).map(|_, process, ctx| {
+                let exit = Exit { code: Some(0), signal: None };
+                process.take_end(ProgramGone { exit, stderr: Vec::new() }, ctx);
+            }));
+            return;
+        }
+        drop(written);
+        let stop = async move {
+            let deadline = Instant::now() + grace;
+            while super::processes::is_alive(identity) && Instant::now() < deadline {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            tree::end_tree(&marker, root, TERM_GRACE).await
+        };
+        ctx.spawn(stop.into_actor(self).map(|_, _, _| ()));
+    }
+
+    /// The program, or what was this run's of it, is gone.
+    fn take_end(&mut self, ProgramGone { exit, stderr }: ProgramGone, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.gone, true) {
+            return;
+        }
+        // A link to a server ends with its queue.
+        self.writes = None;
+        let hint = self.protocol.end_hint(&stderr);
+        self.ended = Some(ProgramEnd {
+            exit_code: exit.code,
+            signal: exit.signal,
+            stderr,
+            hint,
+            ..ProgramEnd::default()
+        });
+        self.flush_if_due(ctx);
     }
 }
 
@@ -360,16 +449,8 @@ impl Handler<ReadToEnd> for AgentProcess {
 impl Handler<ProgramGone> for AgentProcess {
     type Result = ();
 
-    fn handle(&mut self, ProgramGone { exit, stderr }: ProgramGone, ctx: &mut Self::Context) {
-        let hint = self.protocol.end_hint(&stderr);
-        self.ended = Some(ProgramEnd {
-            exit_code: exit.code,
-            signal: exit.signal,
-            stderr,
-            hint,
-            ..ProgramEnd::default()
-        });
-        self.flush_if_due(ctx);
+    fn handle(&mut self, gone: ProgramGone, ctx: &mut Self::Context) {
+        self.take_end(gone, ctx);
     }
 }
 
@@ -392,7 +473,8 @@ impl Handler<Tell> for AgentProcess {
 
     fn handle(&mut self, Tell { command, again }: Tell, _: &mut Self::Context) -> Self::Result {
         let lines = self.protocol.say(&command, again);
-        if again && lines.iter().any(|outgoing| outgoing.line.len() >= SpoolWriter::ATOMIC) {
+        // Requests to a server go out whole or are refused.
+        if again && !self.served && lines.iter().any(|outgoing| outgoing.line.len() >= SpoolWriter::ATOMIC) {
             return Box::pin(async { Err(TellError::Unsafe) });
         }
         let written = self.queue(lines);
@@ -418,19 +500,7 @@ impl Handler<StopAgent> for AgentProcess {
             self.stop_wanted = true;
             return;
         };
-        let mut lines = self.protocol.say(&AgentCommand::Interrupt, false);
-        lines.extend(self.protocol.say(&AgentCommand::End, false));
-        drop(self.queue(lines));
-        let run = self.run();
-        let grace = if self.protocol.ends_when_told() { END_GRACE } else { STOP_GRACE };
-        let stop = async move {
-            let deadline = Instant::now() + grace;
-            while super::processes::is_alive(identity) && Instant::now() < deadline {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            tree::end_tree(&run, Some(identity), TERM_GRACE).await
-        };
-        ctx.spawn(stop.into_actor(self).map(|_, _, _| ()));
+        self.stop(identity, ctx);
     }
 }
 
@@ -438,9 +508,9 @@ impl Handler<EndStragglers> for AgentProcess {
     type Result = ();
 
     fn handle(&mut self, _: EndStragglers, ctx: &mut Self::Context) {
-        let (Some(identity), Some(since)) = (self.identity, self.turn_began) else { return };
-        let run = self.run();
-        let sweep = async move { stragglers::end_stragglers(&run, identity, since, TERM_GRACE).await };
+        let (Some(_), Some(since)) = (self.identity, self.turn_began) else { return };
+        let (marker, root) = (self.marker(), self.root());
+        let sweep = async move { stragglers::end_stragglers(&marker, root, since, TERM_GRACE).await };
         ctx.spawn(sweep.into_actor(self).map(|_, _, _| ()));
     }
 }
