@@ -110,8 +110,11 @@ function start() {
   watchLine();
   listen(() => screen);
   store.addEventListener('missed', async ({ detail }) => {
-    const told = await approval(detail.id).catch(() => null);
-    if (told) store.put(told);
+    try {
+      store.put(detail.id, await approval(detail.id));
+    } catch (error) {
+      if (error.status === 404) store.put(detail.id, null);
+    }
   });
   wire.addEventListener('back', () => look());
   wire.addEventListener('signed-out', async () => {

@@ -92,9 +92,10 @@ export class Store extends EventTarget {
     if (sessions || approvals) this.#keepTimer ??= setTimeout(() => this.#keep(), KEEP_EVERY);
   }
 
-  /// An approval that was asked for by its id.
-  put(approval) {
-    this.approvals.peek().set(approval.id, approval);
+  /// What was asked for by its id; null if there is no such approval any more.
+  put(id, approval) {
+    if (approval) this.approvals.peek().set(id, approval);
+    else this.approvals.peek().delete(id);
     this.approvals.touch();
   }
 
@@ -121,8 +122,7 @@ export class Store extends EventTarget {
     const approvals = this.approvals.peek();
     for (const [id, approval] of approvals) {
       if (approval.state !== 'open' || open.has(id)) continue;
-      // Answered while we were away; by whom is asked.
-      approvals.delete(id);
+      // Answered while we were away: it keeps its place, and by whom is asked.
       this.dispatchEvent(new CustomEvent('missed', { detail: approval }));
     }
     for (const approval of frame.approvals) this.#approval(approval, live);

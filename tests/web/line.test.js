@@ -33,7 +33,7 @@ test('a link pairs one browser, once; nothing of it stays behind', async () => {
   const cookies = await page.context().cookies();
   assert.ok(cookies.every((cookie) => cookie.httpOnly && cookie.sameSite === 'Strict'), JSON.stringify(cookies));
   const other = await visit(chrome, stage, `/login#code=${code}`, { login: false });
-  await other.getByText('This code is wrong, used or too old').waitFor();
+  await other.locator('.why', { hasText: 'This code is wrong, used or too old' }).waitFor();
   await shot(other, 'login-phone-light');
   await other.context().close();
   await page.context().close();
