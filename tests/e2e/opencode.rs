@@ -87,7 +87,8 @@ async fn opencodes_tools_are_asked_with_their_change_and_run_or_are_denied_as_an
     let stage = stage().await;
     let file = stage.file("a.txt").display().to_string();
     let edit = json!({ "filePath": file, "oldString": "hello", "newString": "bye" });
-    let prompt = format!("WRITE {file} hello\nTOOL edit {edit}\nREAD {file}\nSHELL cat {file}\nSHELL rm {file}\nECHO");
+    let prompt =
+        format!("WRITE {file} hello\nTOOL edit {edit}\nREAD {file}\nSHELL cat {file}\nSHELL rm {file}\nECHO");
     let (_, mut seen) = stage.started(&prompt).await;
     let write = seen.next("permission_request", 0, 90).await;
     assert!(write.data["diff"].as_str().is_some_and(|diff| diff.contains("+hello")), "{}", write.raw);
@@ -120,7 +121,8 @@ async fn what_the_person_forbids_opencode_stays_forbidden_and_its_tools_do_not_s
     // What a project brings along must not run, nor allow anything.
     std::fs::create_dir_all(stage.file(".opencode/plugin")).expect("a folder");
     let ran = stage.file("plugin-ran").display().to_string();
-    let plugin = format!("import fs from 'fs'; fs.writeFileSync({ran:?}, 'x'); export const X = async () => ({{}})");
+    let plugin =
+        format!("import fs from 'fs'; fs.writeFileSync({ran:?}, 'x'); export const X = async () => ({{}})");
     std::fs::write(stage.file(".opencode/plugin/x.js"), plugin).expect("it is written");
     let settings = r#"{"permission":{"*":"allow","bash":"allow"}}"#;
     std::fs::write(stage.file("opencode.json"), settings).expect("it is written");
@@ -184,7 +186,9 @@ async fn an_interrupt_of_opencode_in_mid_tool_leaves_no_process_and_the_server_g
     let stage = stage().await;
     // One of them leaves its session and its parent.
     let fled = "(setsid python3 -c 'import time; time.sleep(7441)' >/dev/null 2>&1 &)";
-    let (id, mut seen) = stage.started(&format!("{}\nSAY never", lasts(7441).replace("SHELL ", &format!("SHELL {fled}; ")))).await;
+    let (id, mut seen) = stage
+        .started(&format!("{}\nSAY never", lasts(7441).replace("SHELL ", &format!("SHELL {fled}; "))))
+        .await;
     let ask = seen.next("permission_request", 0, 90).await;
     allow(&stage, &ask).await;
     eventually("all three run", 20, || async { (stage.lasting(7441).len() >= 3).then_some(()) }).await;
@@ -281,7 +285,11 @@ async fn the_daemon_killed_in_mid_stream_goes_on_with_the_same_server_and_loses_
 async fn what_opencode_did_and_asked_while_the_daemon_was_dead_is_told_afterwards() {
     let stage = &mut stage().await;
     let file = stage.file("out");
-    let prompt = format!("SAY one\nHOLD gate\nREAD {}\n{}\nSAY over", stage.file("none").display(), appends("x", &file));
+    let prompt = format!(
+        "SAY one\nHOLD gate\nREAD {}\n{}\nSAY over",
+        stage.file("none").display(),
+        appends("x", &file)
+    );
     let (id, mut seen) = stage.started(&prompt).await;
     stage.model().held("gate").await;
     seen.says("one", 20).await;

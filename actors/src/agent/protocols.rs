@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::acp::AcpProtocol;
 use super::claude::ClaudeProtocol;
 use super::codex::CodexProtocol;
-use super::pi::PiProtocol;
 use super::opencode::OpencodeProtocol;
+use super::pi::PiProtocol;
 use super::pi::PiProtocol;
 use super::protocol::Protocol;
 

@@ -142,7 +142,8 @@ async fn files_are_sent_with_a_tag_and_not_twice() {
     assert_eq!((again.status.as_u16(), again.body.len()), (304, 0));
     let index = call(&app, bare("GET", "/some/page")).await;
     assert_eq!(index.header("content-type"), "text/html; charset=utf-8");
-    for path in ["/../Cargo.toml", "/%2e%2e/Cargo.toml", "/..%2fCargo.toml", "//etc/passwd", "/style/base.css/.."]
+    for path in
+        ["/../Cargo.toml", "/%2e%2e/Cargo.toml", "/..%2fCargo.toml", "//etc/passwd", "/style/base.css/.."]
     {
         let answer = call(&app, bare("GET", path)).await;
         assert_eq!(answer.body, index.body, "{path}");

@@ -39,7 +39,10 @@ fn script(root: &Path, body: &str) -> Wanted {
 }
 
 fn listens(root: &Path, port: u16) -> Wanted {
-    script(root, &format!("echo Warning; echo opencode server listening on http://127.0.0.1:{port}; exec sleep 600"))
+    script(
+        root,
+        &format!("echo Warning; echo opencode server listening on http://127.0.0.1:{port}; exec sleep 600"),
+    )
 }
 
 fn runs(pid: Identity) -> bool {
@@ -56,7 +59,8 @@ async fn all_who_come_share_one_server_and_only_the_user_may_read_its_address() 
     let (one, two) = (one.expect("it starts"), two.expect("it is shared"));
     assert_eq!(one.identity(), two.identity());
     let place = folder(root.path(), false);
-    let mode = |name: &str| std::fs::metadata(place.join(name)).expect("it is there").permissions().mode() & 0o777;
+    let mode =
+        |name: &str| std::fs::metadata(place.join(name)).expect("it is there").permissions().mode() & 0o777;
     assert_eq!((mode("server.json"), mode("")), (0o600, 0o700));
     assert!(place.join("laid.txt").exists());
     let environment = std::fs::read(format!("/proc/{}/environ", one.identity().pid)).unwrap_or_default();
