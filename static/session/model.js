@@ -7,7 +7,7 @@ import { plain } from '../core/dom.js';
 import { clock, duration, grantWords, money, object, who } from '../words.js';
 
 /// A text longer than this goes on in a new row, so that none grows for ever.
-const TEXT = 32_000;
+const TEXT = 12_000;
 /// Tools that only look: a run of them is one row.
 const SILENT = { Read: 'read', Grep: 'search', Glob: 'search', LS: 'look', NotebookRead: 'read', WebSearch: 'web search', TodoWrite: 'plan', TaskList: 'look', read: 'read', grep: 'search', glob: 'search', list: 'look', ls: 'look', find: 'search' };
 const TODO = new Set(['TodoWrite', 'todowrite', 'update_plan']);
@@ -126,15 +126,21 @@ export class Model {
     if (data.thinking) { this.on_thinking(data, event); return; }
     // The whole answer comes again at its end.
     if (data.kind === 'final' && this.#said.includes(data.text.trim())) return;
-    if (!data.parent_tool_use_id) this.#said = (this.#said + data.text).slice(-200_000);
+    if (!data.parent_tool_use_id) this.#say(data.text);
     this.#stream('say', data.text, data.parent_tool_use_id, event.ts);
   }
 
   on_output_final(data) {
     const text = (data.text ?? '').trim();
     if (text === '' || this.#said.includes(text)) { this.#close(); return; }
-    this.#said = (this.#said + text).slice(-200_000);
+    this.#say(text);
     this.#row('say', { text, nested: false, parent: null, done: true });
+  }
+
+  // Cut rarely: each cut copies it.
+  #say(text) {
+    this.#said += text;
+    if (this.#said.length > 400_000) this.#said = this.#said.slice(-200_000);
   }
 
   on_thinking(data, event) {

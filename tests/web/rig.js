@@ -124,7 +124,7 @@ export class Stage {
 
   approval(id) { return this.api('GET', `/api/approvals/${id}`); }
 
-  async code() { return (await this.api('POST', '/api/devices/codes')).code; }
+  async code() { return (await this.api('POST', '/api/pairing', {})).code; }
 
   release(name) { return fetch(`http://127.0.0.1:${this.modelPort}/release/${name}`, { method: 'POST' }); }
 
