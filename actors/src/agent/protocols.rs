@@ -7,7 +7,6 @@ use super::claude::ClaudeProtocol;
 use super::codex::CodexProtocol;
 use super::opencode::OpencodeProtocol;
 use super::pi::PiProtocol;
-use super::pi::PiProtocol;
 use super::protocol::Protocol;
 
 /// The name of the `claude` protocol in the store.

@@ -114,7 +114,11 @@ fn message(state: &mut State, info: &Value, heard: &mut Heard) {
         Some("assistant") => {
             turn::look_at(state, info, heard);
             let Some(thread) = state.threads.get_mut(at).filter(|thread| !thread.is_done(id)) else { return };
-            if !turn::is_complete(info) {
+            if turn::is_summary(info) {
+                if turn::is_complete(info) {
+                    turn::summed_up(state, at, info, heard);
+                }
+            } else if !turn::is_complete(info) {
                 thread.message(id);
             } else if thread.is_whole(id) {
                 turn::account(state, at, info, heard);

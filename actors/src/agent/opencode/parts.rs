@@ -53,10 +53,6 @@ pub(super) fn updated(
         }
         "reasoning" => text(state, at, (message, id), part, Kind::Thinking, (whole, live), events),
         "tool" => tool(state, at, (message, id), part, events),
-        "compaction" if live => events.push(AgentEvent::Notice {
-            code: "CONTEXT_COMPACTED".to_owned(),
-            message: "the agent replaces the conversation so far by a summary".to_owned(),
-        }),
         // Steps, snapshots, patches, files: the tools and the messages tell what they are about.
         _ => {}
     }

@@ -354,6 +354,16 @@ fn from_agent(state: &mut State, at: usize, message: &Value, works: bool, heard:
         }
         return;
     }
+    if turn::is_summary(info) {
+        match complete && !state.new_life {
+            true => turn::summed_up(state, at, info, heard),
+            false if complete || left => {
+                state.threads.get_mut(at).into_iter().for_each(|thread| thread.finish(id));
+            }
+            false => {}
+        }
+        return;
+    }
     let Some(thread) = state.threads.get_mut(at) else { return };
     let known = thread.knows(id);
     thread.message(id);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::hear::notice;
-use super::state::{State, Trouble, Turn, Used, Waiting};
+use super::state::{Phase, State, Trouble, Turn, Used, Waiting};
 use super::sync;
 use crate::agent::claude::wire::Fields;
 use crate::agent::protocol::{Heard, Outgoing};
@@ -51,6 +51,17 @@ pub(super) fn is_complete(info: &Value) -> bool {
         || info.get("time").is_some_and(|time| time.get("completed").is_some())
 }
 
+/// Whether a message only sums up what was said before, to make room: it is no answer.
+pub(super) fn is_summary(info: &Value) -> bool {
+    info.flag("summary")
+}
+
+/// Such a message is finished.
+pub(super) fn summed_up(state: &mut State, at: usize, info: &Value, heard: &mut Heard) {
+    account(state, at, info, heard);
+    heard.events.push(notice("CONTEXT_COMPACTED", "the agent replaced the conversation so far by a summary"));
+}
+
 /// What a message of the agent's tells beside its parts.
 pub(super) fn look_at(state: &mut State, info: &Value, heard: &mut Heard) {
     if !info.text("sessionID").is_some_and(|session| state.is_root(session)) {
@@ -66,8 +77,11 @@ pub(super) fn look_at(state: &mut State, info: &Value, heard: &mut Heard) {
         let model = format!("{provider}/{model}");
         if state.told_model.as_deref() != Some(model.as_str()) {
             state.told_model = Some(super::state::word(&model));
-            let (version, model) = (state.version.clone(), Some(model));
-            heard.events.push(AgentEvent::Ready { version, model });
+            // While the conversation is being opened, it is told with that.
+            if state.phase == Phase::Ready {
+                let (version, model) = (state.version.clone(), Some(model));
+                heard.events.push(AgentEvent::Ready { version, model });
+            }
         }
     }
 }

@@ -208,6 +208,35 @@ fn an_answer_that_breaks_off_again_and_again_ends_the_turn() {
 }
 
 #[test]
+fn a_summary_of_what_was_said_is_no_answer() {
+    let (_, lines) = cases().into_iter().find(|(path, _)| path.ends_with("turn.jsonl")).expect("it is there");
+    let busy = |recorded: &Recorded| recorded.event().is_some_and(|event| event["type"] == "session.status");
+    let begun = lines.iter().position(busy).expect("a turn begins") + 1;
+    let mut play = played(&lines[..begun], 0..0);
+    let session = play.protocol.state.root().to_owned();
+    let before = play.events.len();
+    let message = |time: Value| {
+        json!({ "type": "message.updated", "properties": { "info": { "id": "msg_201d29000000x", "role": "assistant",
+            "sessionID": session, "summary": true, "time": time, "finish": "stop", "tokens": { "input": 7 } } } })
+    };
+    let part = json!({ "type": "message.part.updated", "properties": { "part": { "id": "prt_1", "type": "text",
+        "messageID": "msg_201d29000000x", "sessionID": session, "text": "so far", "time": { "end": 2 } } } });
+    for line in [message(json!({ "created": 1 })), part, message(json!({ "created": 1, "completed": 2 }))] {
+        play.hear(line.to_string().as_bytes());
+        play.hear(&News::Connected.line());
+    }
+    let codes: Vec<&str> = play.events[before..]
+        .iter()
+        .filter_map(|event| match event {
+            AgentEvent::Notice { code, .. } => Some(code.as_str()),
+            AgentEvent::Text { .. } => Some("text"),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(codes, ["CONTEXT_COMPACTED"], "{}", play.log);
+}
+
+#[test]
 fn a_conversation_that_is_gone_is_told() {
     let mut protocol = OpencodeProtocol::new();
     let work = Work { conversation: "ses_1".into(), resume: true, ..Work::default() };
@@ -249,8 +278,7 @@ fn what_another_session_of_the_directory_does_is_not_told() {
         .into_iter()
         .find(|(path, _)| path.ends_with("approval-bash-once.jsonl"))
         .expect("it is there");
-    let mut play = Play::new(&lines[..0].iter().chain(&lines[..5]).cloned().collect::<Vec<_>>());
-    play.play(&lines[..5], 0..0);
+    let mut play = played(&lines[..5], 0..0);
     let before = play.events.len();
     for event in lines.iter().filter_map(Recorded::event) {
         let mut event = event.clone();
@@ -399,10 +427,10 @@ fn real_lines_with_anything_in_any_place_and_in_any_order_are_survived() {
     let lines: Vec<&Value> = all.iter().flat_map(|(_, lines)| lines).filter_map(Recorded::event).collect();
     let mut protocol = at_work();
     // All of them are made events of the conversation at hand, or most would be passed over.
-    let (session, nothing) = (protocol.state.root().to_owned(), regexless_sessions(&lines));
+    let (session, sessions) = (protocol.state.root().to_owned(), sessions_in(&lines));
     for (number, line) in lines.iter().enumerate() {
         let mut text = line.to_string();
-        for other in &nothing {
+        for other in &sessions {
             text = text.replace(other.as_str(), &session);
         }
         let line: Value = serde_json::from_str(&text).expect("it is still JSON");
@@ -422,7 +450,7 @@ fn real_lines_with_anything_in_any_place_and_in_any_order_are_survived() {
 }
 
 /// The ids of all sessions in these events.
-fn regexless_sessions(lines: &[&Value]) -> BTreeSet<String> {
+fn sessions_in(lines: &[&Value]) -> BTreeSet<String> {
     let id = |line: &&Value| line["properties"]["sessionID"].as_str().map(str::to_owned);
     lines.iter().filter_map(id).collect()
 }
