@@ -167,7 +167,7 @@ fn hostile_commands_are_judged_in_bounded_time() {
     let filled = |piece: &str| piece.repeat(15_000 / piece.len());
     for command in [
         filled("find -exec "),
-        filled("find -exec x \\; "),
+        filled("find -exec rm \\; "),
         filled("xargs "),
         filled("eval 'rm x'; "),
         filled("sudo "),
