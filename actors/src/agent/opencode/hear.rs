@@ -155,11 +155,7 @@ fn status(state: &mut State, event: &Value, heard: &mut Heard) {
     let status = event.get("properties").and_then(|properties| properties.get("status"));
     let Some(status) = status else { return };
     match status.text("type").unwrap_or_default() {
-        "idle" => {
-            if state.in_turn || !state.waiting.is_empty() {
-                heard.replies.push(sync::settle(0));
-            }
-        }
+        "idle" if state.in_turn || !state.waiting.is_empty() => heard.replies.push(sync::settle(0)),
         "retry" => {
             turn::begin(state, heard);
             let made = event.text("id").unwrap_or_default();

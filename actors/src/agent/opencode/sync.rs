@@ -377,10 +377,10 @@ fn from_agent(state: &mut State, at: usize, message: &Value, works: bool, heard:
     }
     if complete && !state.new_life {
         turn::account(state, at, info, heard);
-    } else if complete || left {
-        if let Some(thread) = state.threads.get_mut(at) {
-            thread.finish(id);
-        }
+    } else if (complete || left)
+        && let Some(thread) = state.threads.get_mut(at)
+    {
+        thread.finish(id);
     }
 }
 
