@@ -55,6 +55,8 @@ pub fn each_line(
                 true
             } else if line.is_empty() {
                 each(head, at)
+            } else if line.len() + head.len() > LONGEST_LINE {
+                true
             } else {
                 line.extend_from_slice(head);
                 each(&line, at)

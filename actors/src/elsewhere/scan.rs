@@ -16,6 +16,8 @@ const WHOLE: u64 = 1 << 20;
 const HEAD: u64 = 1 << 20;
 /// ... and its end.
 const TAIL: u64 = 256 << 10;
+/// ... or so much, where no message begins in that.
+const LONGEST_TAIL: u64 = 16 << 20;
 /// What was added to a known file is read if it is not more than this.
 const ADDED: u64 = 4 << 20;
 /// A history is looked for in the last so many bytes first, then in eight times as many, ...
@@ -83,7 +85,13 @@ impl Scan {
             scan.go_on(&mut file, 0, read)?;
             return Ok(scan);
         }
-        let tail = lines::tail_start(&mut file, length, TAIL)?;
+        // The newest message alone may be longer than the usual end.
+        let mut bytes = TAIL;
+        let mut tail = lines::tail_start(&mut file, length, bytes)?;
+        while tail == length && bytes < LONGEST_TAIL {
+            bytes *= 4;
+            tail = lines::tail_start(&mut file, length, bytes)?;
+        }
         let head = HEAD.min(tail);
         lines::each_line(&mut file, 0, Some(head), &mut |line, _| {
             scan.take(read(line));
