@@ -19,7 +19,6 @@ mod garbage;
 mod limit;
 mod many;
 mod model_agent;
-mod opencode;
 mod own_agents;
 mod pairing;
 mod pi;
