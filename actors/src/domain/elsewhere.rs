@@ -6,8 +6,6 @@ use serde::{Deserialize, Serialize};
 
 /// At most so many runs of ours are told apart; of older ones the gap between two counts as ours too.
 const MOST_RUNS: usize = 200;
-/// What an agent wrote at its very end may bear a stamp that is a little later than the end that we saw.
-const LATE_MS: i64 = 1_000;
 
 /// The programs whose conversations are found on this machine.
 #[derive(
@@ -174,14 +172,14 @@ impl Attached {
     /// Whether a program of ours wrote what bears this time. What bears none is somebody else's.
     pub fn is_own(&self, at: Option<i64>) -> bool {
         at.is_some_and(|at| {
-            let within = |run: &OwnRun| at >= run.from && run.until.is_none_or(|until| at <= until + LATE_MS);
+            let within = |run: &OwnRun| at >= run.from && run.until.is_none_or(|until| at <= until);
             self.own.iter().any(within)
         })
     }
 
     /// All was read up to this moment: lives that were over by then are of no interest any more.
     pub fn forget_runs_before(&mut self, moment: i64) {
-        self.own.retain(|run| run.until.is_none_or(|until| until + LATE_MS >= moment));
+        self.own.retain(|run| run.until.is_none_or(|until| until >= moment));
     }
 }
 
@@ -232,13 +230,13 @@ mod tests {
         attached.begin_run(20_000);
         let own = |at| attached.is_own(Some(at));
         assert_eq!(
-            [999, 1_000, 5_900, 6_100, 19_999, 20_000, 99_000].map(own),
+            [999, 1_000, 5_000, 5_001, 19_999, 20_000, 99_000].map(own),
             [false, true, true, false, false, true, true]
         );
         assert!(!attached.is_own(None));
-        attached.forget_runs_before(5_500);
+        attached.forget_runs_before(4_999);
         assert_eq!(attached.own.len(), 2, "it may have written something more");
-        attached.forget_runs_before(7_000);
+        attached.forget_runs_before(5_001);
         assert_eq!(attached.own, [OwnRun { from: 20_000, until: None }]);
     }
 

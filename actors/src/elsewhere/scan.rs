@@ -14,10 +14,10 @@ use crate::domain::elsewhere::{Cursor, Fold};
 const WHOLE: u64 = 1 << 20;
 /// ... of a larger one its beginning, until it has told what it is about, but at most this much...
 const HEAD: u64 = 1 << 20;
-/// ... and its end.
+/// ... and its end, until the person's newest words are found, ...
 const TAIL: u64 = 256 << 10;
-/// ... or so much, where no message begins in that.
-const LONGEST_TAIL: u64 = 16 << 20;
+/// ... but at most this much.
+const LONGEST_TAIL: u64 = 4 << 20;
 /// What was added to a known file is read if it is not more than this.
 const ADDED: u64 = 4 << 20;
 /// A history is looked for in the last so many bytes first, then in eight times as many, ...
@@ -85,21 +85,23 @@ impl Scan {
             scan.go_on(&mut file, 0, read)?;
             return Ok(scan);
         }
-        // The newest message alone may be longer than the usual end.
-        let mut bytes = TAIL;
-        let mut tail = lines::tail_start(&mut file, length, bytes)?;
-        while tail == length && bytes < LONGEST_TAIL {
-            bytes *= 4;
-            tail = lines::tail_start(&mut file, length, bytes)?;
-        }
-        let head = HEAD.min(tail);
-        lines::each_line(&mut file, 0, Some(head), &mut |line, _| {
+        let head = lines::each_line(&mut file, 0, Some(HEAD), &mut |line, _| {
             scan.take(read(line));
             scan.first_prompt.is_none() || scan.about.directory.is_none()
         })?;
         scan.fold = Fold::default();
-        scan.go_on(&mut file, tail, read)?;
-        Ok(scan)
+        let mut bytes = TAIL;
+        loop {
+            let from = lines::tail_start(&mut file, length, bytes)?.max(head);
+            let mut whole = Self { last_prompt: None, ..scan.clone() };
+            whole.go_on(&mut file, from, read)?;
+            // A single line may be longer than what was looked at.
+            if whole.last_prompt.is_some() || bytes >= LONGEST_TAIL || from == head {
+                whole.last_prompt = whole.last_prompt.or(scan.last_prompt);
+                return Ok(whole);
+            }
+            bytes = bytes.saturating_mul(4);
+        }
     }
 
     /// Reads what was added to a known file that is so long now.

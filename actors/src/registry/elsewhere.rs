@@ -29,8 +29,8 @@ const TAKEN: usize = 100;
 const BATCH: usize = 100;
 /// So many of the newest messages are told again when a person insists (`contract`: sync).
 const AGAIN: usize = 75;
-/// How often it is tried again when somebody else was quicker.
-const TRIES: usize = 5;
+/// How often it is tried again when somebody else was quicker, who then got further.
+const TRIES: usize = 200;
 /// How long a program may take to end that is asked to.
 const PATIENCE: Duration = Duration::from_secs(10);
 
