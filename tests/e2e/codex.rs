@@ -177,10 +177,10 @@ async fn killed_in_mid_tool_it_comes_back_goes_on_and_nothing_is_left_behind() {
 }
 
 #[tokio::test]
-async fn killed_with_a_question_open_it_asks_anew_and_the_command_runs_once() {
+async fn killed_with_a_question_open_the_question_is_settled_and_nothing_runs_without_a_yes() {
     let stage = Stage::with_agents().await;
     let file = stage.file("out");
-    let (_, mut seen) = started(&stage, &format!("{}\nSAY over", appends("x", &file))).await;
+    let (id, mut seen) = started(&stage, &format!("{}\nSAY over", appends("x", &file))).await;
     let ask = seen.asked(0).await;
     process::kill9(agent_pid(&seen.events));
     let again = seen.next("agent_started", ask.seq, 40).await;
@@ -189,7 +189,8 @@ async fn killed_with_a_question_open_it_asks_anew_and_the_command_runs_once() {
             || events.iter().any(|event| event.seq > again.seq && event.kind == "permission_request")
     })
     .await;
-    for approval in stage.api.open_approvals(ask.text("session_id")).await {
+    seen.next("permission_resolved", ask.seq, 40).await;
+    for approval in stage.api.open_approvals(&id).await {
         assert_ne!(approval["id"], ask.data["approval_id"], "its asker is gone");
     }
     assert!(lines(&file).is_empty(), "nobody said yes");

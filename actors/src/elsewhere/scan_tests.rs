@@ -41,9 +41,10 @@ impl Story {
             let n = self.said;
             self.said += 1;
             let at = crate::domain::time::Stamp::from_unix(1_700_000_000 + n as i64).with_millis();
+            let parent = n.checked_sub(1).map_or("null".to_owned(), |before| format!("\"a{before}\""));
             self.write(&format!(
-                r#"{{"type":"message","id":"u{n}","timestamp":"{at}","message":{{"role":"user","content":"ask {n}"}}}}
-{{"type":"message","id":"a{n}","timestamp":"{at}","message":{{"role":"assistant","content":[{{"type":"text","text":"tell {n} {}"}}]}}}}
+                r#"{{"type":"message","id":"u{n}","parentId":{parent},"timestamp":"{at}","message":{{"role":"user","content":"ask {n}"}}}}
+{{"type":"message","id":"a{n}","parentId":"u{n}","timestamp":"{at}","message":{{"role":"assistant","content":[{{"type":"text","text":"tell {n} {}"}}]}}}}
 "#,
                 "x".repeat(bytes)
             ));
