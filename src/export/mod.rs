@@ -2,7 +2,7 @@
 //! nothing else.
 //!
 //! Events are taken one by one, so a session of any length is exported in little memory. What an agent wrote is
-//! shown by the same code as in the browser ([`render`]), and the page forbids itself to run anything.
+//! shown by the same code as in the browser (`render`), and the page forbids itself to run anything.
 
 mod html;
 mod markdown;

@@ -1,7 +1,7 @@
 //! Text of agents made into HTML: Markdown, highlighted code, diffs. For the browser and for exports.
 //!
 //! What comes out is harmless by construction: every text is escaped, raw HTML of the input is shown as text,
-//! no attribute but the address of a link comes from the input, and all of it passes a cleaner ([`clean`]) with a
+//! no attribute but the address of a link comes from the input, and all of it passes a cleaner (`clean`) with a
 //! list of what we make ourselves. What is too long is cut, with a word that says so; what takes too long to be
 //! made pretty is left plain. Nothing here knows sessions or HTTP; it takes milliseconds to seconds of a
 //! processor, so callers run it off the actors' threads.

@@ -3,7 +3,7 @@
 //!
 //! It decides nothing: no request is allowed because nothing was found. A command is read with a real grammar
 //! ([`super::shell`], which policies share: that is why this lives in the gate and not at the edge), its simple
-//! commands are held against the [rules](rules), and what cannot be read is dangerous for that reason.
+//! commands are held against the rules, and what cannot be read is dangerous for that reason.
 
 mod place;
 mod programs;
