@@ -184,12 +184,13 @@ async fn an_interrupt_stops_geminis_tool_and_its_question_and_it_goes_on() {
 #[tokio::test]
 async fn gemini_outlives_the_daemon_and_after_its_own_death_takes_up_its_conversation() {
     let stage = &mut Stage::with_agents().await;
-    let (file, begun) = (stage.file("out"), unix());
+    let file = stage.file("out");
     let first = appends("1", &file);
     let prompt =
         format!("SAY one two three four\nHOLD one\nSAY five six seven eight\n{first}\nHOLD two\nSAY over");
     let (id, mut seen) = started(stage, "gemini", &prompt).await;
     seen.next("input_sent", 0, 90).await;
+    let begun = unix();
     stage.model().held("one").await;
     seen.until("some text was shown", 40, |events| events.iter().any(|event| event.kind == "output")).await;
     let pid = agent_pid(&seen.events);
