@@ -56,6 +56,12 @@ pub struct ModelSettings {
     pub base_url: Option<String>,
     /// The key for it.
     pub api_key: Option<String>,
+    /// Most tokens in an answer; `None` = the server's own limit.
+    pub max_tokens: Option<u64>,
+    /// How many tokens it can take; `None` = as the server says.
+    pub context: Option<u64>,
+    /// How often a failed request is tried again.
+    pub max_retries: u32,
 }
 
 // By hand, since a key must not be printed.
@@ -104,6 +110,9 @@ impl AgentsSettings {
                 model: reader.optional("TETHER_MODEL"),
                 base_url: reader.optional("TETHER_MODEL_BASE_URL"),
                 api_key: reader.optional("TETHER_MODEL_API_KEY"),
+                max_tokens: reader.limit("TETHER_MODEL_MAX_TOKENS"),
+                context: reader.limit("TETHER_MODEL_CONTEXT"),
+                max_retries: reader.number("TETHER_MODEL_MAX_RETRIES"),
             },
         }
     }

@@ -56,6 +56,8 @@ const PLAIN: Setting =
     Setting { name: "", old_name: "", kind: Kind::Text, default: "", doc: "", secret: false, guarded: false };
 
 /// A year in seconds: longer waits are surely a slip of the hand.
+/// More tokens than any model has.
+const TOKENS: i64 = 1_000_000_000;
 const YEAR: i64 = 366 * 24 * 3600;
 
 /// All settings, in the order in which people read about them.
@@ -293,6 +295,28 @@ pub const SECTIONS: &[Section] = &[
                 ..PLAIN
             },
             Setting {
+                name: "TETHER_MODEL_MAX_TOKENS",
+                old_name: "TETHER_AGENT_LITELLM_MAX_TOKENS",
+                kind: Kind::Number(0, TOKENS),
+                default: "0",
+                doc: "most tokens in one answer of it; 0 = the server's own limit",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_MODEL_CONTEXT",
+                kind: Kind::Number(0, TOKENS),
+                default: "0",
+                doc: "how many tokens it can take, where its server does not say that; 0 = as the server says",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_MODEL_MAX_RETRIES",
+                kind: Kind::Number(0, 100),
+                default: "5",
+                doc: "how often a request to it that failed is tried again",
+                ..PLAIN
+            },
+            Setting {
                 name: "TETHER_AGENT_IDLE_EXIT_SECONDS",
                 kind: Kind::Number(0, YEAR),
                 default: "1800",
@@ -351,7 +375,6 @@ pub fn all() -> impl Iterator<Item = &'static Setting> {
 pub const ELSEWHERE: &[&str] = &[
     "TETHER_AGENT_BRIDGE_ERROR_DEBOUNCE_SECONDS",
     "TETHER_AGENT_CLAUDE_MAX_TOKENS",
-    "TETHER_AGENT_LITELLM_MAX_TOKENS",
     "TETHER_AGENT_MUTATION_READ_TIMEOUT_SECONDS",
     "TETHER_API_URL",
     "TETHER_BRIDGE_REACTION_NEW_SESSION_ALLOW_PLAIN_MESSAGES",

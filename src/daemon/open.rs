@@ -111,7 +111,7 @@ fn threads() -> usize {
 
 fn world_settings(settings: &Settings) -> WorldSettings {
     let seconds = |limit: Option<u64>| limit.map(Duration::from_secs);
-    let agents = Arc::new(catalogue(&settings.agents));
+    let agents = Arc::new(catalogue(settings));
     let session = SessionSettings {
         agents: agents.clone(),
         budget: settings.restart_budget,
