@@ -251,9 +251,10 @@ impl Client {
         self.call(request.json(&json!({ "text": text }))).await
     }
 
-    /// Stops the running turn.
-    pub async fn interrupt(&self, session: &str) -> Result<Session, ClientError> {
-        self.call(self.request(Method::POST, &["api", "sessions", session, "interrupt"])).await
+    /// Stops the running turn; with `force`, an agent that has not stopped is ended.
+    pub async fn interrupt(&self, session: &str, force: bool) -> Result<Session, ClientError> {
+        let request = self.request(Method::POST, &["api", "sessions", session, "interrupt"]);
+        self.call(if force { request.query(&[("force", "true")]) } else { request }).await
     }
 
     /// Deletes a session with all that belongs to it.

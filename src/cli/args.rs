@@ -51,7 +51,7 @@ pub enum Command {
     /// Say something to a session
     Input(InputArgs),
     /// Stop the running turn of a session
-    Interrupt(SessionArgs),
+    Interrupt(InterruptArgs),
     /// Follow a session live, and answer its approvals in place
     Watch(WatchArgs),
     /// List approvals that wait for an answer
@@ -189,7 +189,18 @@ pub struct NewArgs {
     pub platform: Option<String>,
 }
 
-/// `tether interrupt`, `tether delete`
+/// `tether interrupt`
+#[derive(Debug, Args)]
+pub struct InterruptArgs {
+    /// Session id, or enough of its beginning
+    #[arg(value_name = "ID")]
+    pub session: String,
+    /// End the program of an agent that was interrupted and has not stopped
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `tether delete`
 #[derive(Debug, Args)]
 pub struct SessionArgs {
     /// Session id, or enough of its beginning

@@ -74,6 +74,22 @@ async fn input_and_interrupt_answer_with_the_session_though_no_program_of_ours_r
 }
 
 #[tokio::test]
+async fn a_turn_that_does_not_stop_is_ended_by_force_and_only_then() {
+    let stage = Stage::bare().await;
+    let id = stage.api.create_external("stubborn").await;
+    stage.api.push(&id, "output", json!({ "text": "x" })).await.ok();
+    let at = format!("/api/sessions/{id}/interrupt");
+    assert_eq!(stage.api.post(&format!("{at}?force=true"), json!({})).await.ok()["state"], "INTERRUPTING");
+    assert_eq!(stage.api.session(&id).await["state"], "INTERRUPTING", "a first word is never by force");
+    stage.api.post(&format!("{at}?force=true"), json!({})).await.ok();
+    let mut seen = stage.follow(&id);
+    let told = seen.next("warning", 0, 5).await;
+    assert_eq!(told.text("code"), "INTERRUPT_UNANSWERED");
+    assert_eq!(stage.api.session(&id).await["state"], "AWAITING_INPUT");
+    assert_eq!(stage.api.post(&format!("{at}?force=perhaps"), json!({})).await.status, 422);
+}
+
+#[tokio::test]
 async fn the_same_request_twice_is_one_question_and_after_its_answer_a_new_one() {
     let stage = Stage::bare().await;
     let id = stage.api.create_external("twice").await;

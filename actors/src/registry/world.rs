@@ -274,7 +274,13 @@ impl World {
 
     /// See [`Interrupt`].
     pub async fn interrupt(&self, session: &SessionId, by: By) -> Result<SessionView, SessionError> {
-        self.to_session(session, Interrupt { by }).await?
+        self.to_session(session, Interrupt { by, force: false }).await?
+    }
+
+    /// Ends the program of an agent that was interrupted and has not stopped its turn; else the same as
+    /// [`World::interrupt`].
+    pub async fn force_stop(&self, session: &SessionId, by: By) -> Result<SessionView, SessionError> {
+        self.to_session(session, Interrupt { by, force: true }).await?
     }
 
     /// See [`Rename`].

@@ -56,6 +56,8 @@ pub struct InputAccepted {
 pub struct Interrupt {
     /// Who wants it.
     pub by: Actor,
+    /// Of a turn that is being stopped already: end the agent's program, do not wait for it any longer.
+    pub force: bool,
 }
 
 /// Give it another name (already tidied and checked for length).
