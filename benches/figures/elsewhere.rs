@@ -38,7 +38,12 @@ pub fn run() {
         times.sort();
         let time = times[AGAIN / 2];
         let goal = Duration::from_millis(300);
-        figure(&format!("list of {} conversations, again", 2 * EACH), format!("{time:.1?}"), "< 300 ms", time < goal);
+        figure(
+            &format!("list of {} conversations, again", 2 * EACH),
+            format!("{time:.1?}"),
+            "< 300 ms",
+            time < goal,
+        );
     });
 }
 
@@ -83,11 +88,13 @@ fn fill(home: &Path) -> usize {
 
         let mut text = String::new();
         let meta = json!({ "id": id, "cwd": directory, "timestamp": at(0), "originator": "codex_cli_rs" });
-        writeln!(text, "{}", json!({ "timestamp": at(0), "type": "session_meta", "payload": meta })).expect("text");
+        writeln!(text, "{}", json!({ "timestamp": at(0), "type": "session_meta", "payload": meta }))
+            .expect("text");
         for turn in 0..TURNS {
             let (role, kind) =
                 if turn % 2 == 0 { ("user", "input_text") } else { ("assistant", "output_text") };
-            let payload = json!({ "type": "message", "role": role, "content": [{ "type": kind, "text": said }] });
+            let payload =
+                json!({ "type": "message", "role": role, "content": [{ "type": kind, "text": said }] });
             let record = json!({ "timestamp": at(turn), "type": "response_item", "payload": payload });
             writeln!(text, "{record}").expect("text takes text");
         }

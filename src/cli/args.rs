@@ -74,6 +74,10 @@ pub enum Command {
     Export(ExportArgs),
     /// Check that the daemon answers and the token fits
     Verify,
+    /// Look at everything that can be wrong, and say what to do
+    Doctor,
+    /// Have the system start the daemon at login and after a crash
+    Service(ServiceArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Be an agent over a model behind an API: what a session with the adapter `model` runs
@@ -116,6 +120,25 @@ pub struct StopArgs {
     /// End the running agents too
     #[arg(long)]
     pub agents: bool,
+}
+
+/// `tether service`
+#[derive(Debug, Args)]
+pub struct ServiceArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub action: ServiceAction,
+}
+
+/// What to do with the service.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum ServiceAction {
+    /// Install it for yourself (a systemd user unit, or a launchd agent), and start it
+    Install,
+    /// Stop and remove it; agents, data and settings stay
+    Uninstall,
+    /// Show whether it is there and runs
+    Status,
 }
 
 /// `tether list`

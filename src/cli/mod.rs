@@ -11,6 +11,7 @@ mod completions;
 mod delete;
 mod demo_agent;
 mod deny;
+mod doctor;
 mod export;
 mod failure;
 mod grants;
@@ -26,6 +27,7 @@ mod output;
 mod pair;
 mod render;
 mod resolve;
+mod service;
 mod start;
 mod status;
 mod stop;
@@ -95,6 +97,7 @@ fn run(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Start(args) => start::run(args, cx),
         Command::Completions(args) => completions::run(&args, cx),
         Command::Init(args) => init::run(&args, cx),
+        Command::Service(args) => service::run(&args, cx),
         // Programs of their own, which talk to whoever started them.
         Command::ModelAgent(args) => model_agent::run(args),
         Command::DemoAgent(args) => demo_agent::run(args),
@@ -132,9 +135,11 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Trust(args) => trust::run(&args, cx).await,
         Command::Export(args) => export::run(&args, cx).await,
         Command::Verify => verify::run(cx).await,
+        Command::Doctor => doctor::run(cx).await,
         Command::Start(_)
         | Command::Completions(_)
         | Command::Init(_)
+        | Command::Service(_)
         | Command::ModelAgent(_)
         | Command::DemoAgent(_) => Ok(()),
     }

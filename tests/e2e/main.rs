@@ -16,6 +16,7 @@ mod elsewhere;
 mod export;
 mod external;
 mod garbage;
+mod installed;
 mod limit;
 mod many;
 mod model_agent;

@@ -154,7 +154,7 @@ fn request(mut fields: Map<String, Value>) -> Result<Request, Refusal> {
         "interrupt" => {
             let force = optional(&mut fields, "force")?.unwrap_or(false);
             Ok(Request::Interrupt { session: session(&mut fields)?, force })
-        },
+        }
         "answer" => answer(fields),
         "ping" => Ok(Request::Ping),
         other => Err(Refusal::invalid(format!(
