@@ -13,6 +13,8 @@ pub struct AgentsSettings {
     pub claude: ProgramSettings,
     /// Codex CLI.
     pub codex: ProgramSettings,
+    /// OpenCode.
+    pub opencode: ProgramSettings,
     /// Pi.
     pub pi: ProgramSettings,
     /// Gemini CLI.
@@ -96,6 +98,7 @@ impl AgentsSettings {
         };
         let claude = program("TETHER_CLAUDE_BIN", Some("TETHER_CLAUDE_ARGS"), "TETHER_AGENT_CLAUDE_MODEL");
         let codex = program("TETHER_CODEX_BIN", Some("TETHER_CODEX_ARGS"), "TETHER_CODEX_MODEL");
+        let opencode = program("TETHER_OPENCODE_BIN", None, "TETHER_OPENCODE_MODEL");
         let pi = program("TETHER_PI_BIN", Some("TETHER_PI_ARGS"), "TETHER_PI_MODEL");
         let gemini = program("TETHER_GEMINI_BIN", None, "TETHER_GEMINI_MODEL");
         let acp = acp_agents(&reader.text("TETHER_ACP_AGENTS")).unwrap_or_default();
@@ -103,6 +106,7 @@ impl AgentsSettings {
             default: default(reader, &acp),
             claude: ProgramSettings { api_key: reader.optional("ANTHROPIC_API_KEY"), ..claude },
             codex,
+            opencode,
             pi,
             gemini,
             acp,
@@ -138,7 +142,7 @@ fn default(reader: &mut Reader<'_>, acp: &[AcpAgent]) -> String {
 }
 
 /// Names that mean an agent already, ours and those that the peer gave them.
-const BUILT_IN: [&str; 13] = [
+const BUILT_IN: [&str; 14] = [
     "claude",
     "claude-local",
     "claude_api",
@@ -150,6 +154,7 @@ const BUILT_IN: [&str; 13] = [
     "gemini",
     "litellm",
     "model",
+    "opencode",
     "pi",
     "pi_rpc",
 ];

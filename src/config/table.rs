@@ -238,6 +238,19 @@ pub const SECTIONS: &[Section] = &[
                 ..PLAIN
             },
             Setting {
+                name: "TETHER_OPENCODE_BIN",
+                old_name: "OPENCODE_BIN",
+                kind: Kind::Path,
+                doc: "the `opencode` program, if it is not on the PATH or in a usual place",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_OPENCODE_MODEL",
+                doc: "model that OpenCode shall use, as `provider/model`; without it, the one that it is set up with",
+                ..PLAIN
+            },
+            Setting {
                 name: "TETHER_PI_BIN",
                 kind: Kind::Path,
                 doc: "the `pi` program, if it is not on the PATH or in a usual place",

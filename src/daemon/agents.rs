@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tether_actors::agent::acp::gemini;
 use tether_actors::agent::catalogue::{AgentEntry, Catalogue, Source};
-use tether_actors::agent::{claude, codex, pi, protocols};
+use tether_actors::agent::{claude, codex, opencode, pi, protocols};
 
 use crate::config::Settings;
 use crate::config::agents::{AcpAgent, ModelSettings, ProgramSettings};
@@ -25,6 +25,7 @@ pub fn catalogue(settings: &Settings) -> Catalogue {
             ..known("claude", protocols::CLAUDE, &claude::WANTED, &settings.claude)
         },
         known("codex", protocols::CODEX, &codex::WANTED, &settings.codex),
+        known("opencode", protocols::OPENCODE, &opencode::WANTED, &settings.opencode),
         known("pi", protocols::PI, &pi::WANTED, &settings.pi),
         AgentEntry {
             args: gemini::ARGS.map(str::to_owned).to_vec(),

@@ -125,6 +125,7 @@ fn world_settings(settings: &Settings) -> WorldSettings {
         spool_root: settings.data_dir.join("agents"),
         agents,
         own_secrets: Settings::own_secrets(),
+        servers: Arc::default(),
     };
     WorldSettings {
         cells: CellSettings {

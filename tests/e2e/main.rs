@@ -20,6 +20,7 @@ mod installed;
 mod limit;
 mod many;
 mod model_agent;
+mod opencode;
 mod own_agents;
 mod pairing;
 mod pi;

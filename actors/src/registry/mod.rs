@@ -225,12 +225,22 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Ends, a while later, servers of agents that an earlier daemon left and that no session came for.
+    fn end_unclaimed_servers(&self, ctx: &mut Context<Self>) {
+        let settings = self.settings.agent.clone();
+        let unclaimed = async move { settings.servers.end_unclaimed(&settings.spool_root).await };
+        ctx.spawn(unclaimed.into_actor(self));
+    }
+}
+
 impl Actor for Registry {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(0);
         self.start_busy(ctx);
+        self.end_unclaimed_servers(ctx);
         self.watch_retention(ctx);
     }
 }
@@ -370,10 +380,12 @@ impl Handler<CloseAll> for Registry {
         self.closed = true;
         let sessions: Vec<SessionId> = self.cells.keys().cloned().collect();
         let running: Vec<CellAddr> = sessions.iter().filter_map(|id| self.directory.find(id)).collect();
+        let settings = self.settings.agent.clone();
         let close = async move {
             if agents {
                 let closing = running.iter().map(|cell| cell::ask(&cell.session, Close { force: true }));
                 futures_util::future::join_all(closing).await;
+                settings.servers.end_all(&settings.spool_root).await;
             }
         };
         Box::pin(close.into_actor(self).map(move |(), registry, _| {
