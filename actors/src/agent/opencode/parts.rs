@@ -151,6 +151,7 @@ fn sub_agent(
     }
     let began = thread.call.as_deref() != Some(call);
     thread.call = Some(word(call));
+    thread.over = matches!(status, "completed" | "error");
     let mut task = |state: &str| {
         events.push(AgentEvent::Task {
             id: child.to_owned(),

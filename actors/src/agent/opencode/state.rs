@@ -181,6 +181,10 @@ pub(super) struct Thread {
     pub(super) done: VecDeque<String>,
     /// Its messages that are under way.
     pub(super) messages: Vec<Message>,
+    /// The call that began it was told to its end, and with that all that was said here.
+    pub(super) over: bool,
+    /// The stream of events was interrupted, and it was not read since: something of it may have been missed.
+    pub(super) unread: bool,
 }
 
 /// A message that is under way.
@@ -336,8 +340,11 @@ impl State {
         self.strangers.iter().any(|known| known == session)
     }
 
-    /// The stream of events was interrupted: pieces of what is under way may have been missed.
+    /// The stream of events was interrupted: pieces of what is under way may have been missed, and whole messages.
     pub(super) fn seal(&mut self) {
+        for thread in &mut self.threads {
+            thread.unread |= !thread.over;
+        }
         let messages = self.threads.iter_mut().flat_map(|thread| &mut thread.messages);
         for part in messages.flat_map(|message| &mut message.parts) {
             part.sealed = true;

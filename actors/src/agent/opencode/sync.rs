@@ -315,6 +315,9 @@ fn read(
         heard.replies.push(messages(session, limit.saturating_mul(MORE), busy, then.clone()));
         return;
     }
+    if let Some(thread) = state.threads.get_mut(at) {
+        thread.unread = false;
+    }
     let works = busy.iter().any(|id| id == session);
     for message in list.get(place.unwrap_or(0)..).unwrap_or_default() {
         let Some(info) = message.get("info") else { continue };
@@ -387,8 +390,8 @@ fn from_agent(state: &mut State, at: usize, message: &Value, works: bool, heard:
 /// After the conversation itself: those of sub-agents where something may have been missed, then what is asked.
 fn read_on(state: &State, busy: &[String], heard: &mut Heard) {
     for thread in state.threads.iter().skip(1) {
-        let unread = thread.done.is_empty() || !thread.messages.is_empty();
-        if unread || busy.contains(&thread.id) {
+        let open = !thread.messages.is_empty() || thread.done.is_empty();
+        if thread.unread || open || busy.contains(&thread.id) {
             heard.replies.push(messages(&thread.id, MANY, busy, Then::Sync));
         }
     }

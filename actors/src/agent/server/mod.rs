@@ -181,9 +181,14 @@ impl Servers {
         }
     }
 
-    /// Ends servers that an earlier daemon left and that nobody comes for.
+    /// Ends servers that an earlier daemon left, once everybody had time to come for them.
     pub(crate) async fn end_unclaimed(&self, root: &Path) {
         tokio::time::sleep(UNCLAIMED).await;
+        self.end_left(root).await;
+    }
+
+    /// Ends servers that an earlier daemon left and that nobody has come for yet.
+    async fn end_left(&self, root: &Path) {
         for trusted in [false, true] {
             let slot = self.slot(trusted).lock().await;
             if slot.server.is_none() {

@@ -88,7 +88,9 @@ async fn a_later_daemon_finds_the_server_again_and_ends_one_that_nobody_comes_fo
     let request = asked.recv().await.expect("it was asked whether it answers");
     assert!(request.starts_with("GET /global/health"), "{request}");
     assert!(request.to_lowercase().contains("authorization: basic"), "{request}");
-    Arc::new(Servers::default()).end_unclaimed(root.path()).await;
+    another.end_left(root.path()).await;
+    assert!(runs(process), "somebody came for it");
+    Servers::default().end_left(root.path()).await;
     assert!(!runs(process));
 }
 
