@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::stage::{agent_pid, appends, lasts};
-use crate::harness::{Event, Home, Stage, Transcript, eventually, lines, process};
+use crate::harness::{Event, Home, Stage, Transcript, cli, eventually, lines, process};
 
 /// A red dot: the smallest picture that every decoder takes.
 const PNG: &str =
@@ -12,12 +12,15 @@ const PNG: &str =
 /// A home in which OpenCode is the agent, with the scripted model as its provider.
 fn home() -> Home {
     let mut home = Home::new();
-    for (name, value) in [
-        ("TETHER_DEFAULT_AGENT_ADAPTER", "opencode"),
-        ("OPENCODE_DISABLE_MODELS_FETCH", "1"),
-        ("OPENCODE_DISABLE_LSP_DOWNLOAD", "1"),
-    ] {
-        home.extra.insert(name.into(), value.into());
+    home.extra.insert("TETHER_DEFAULT_AGENT_ADAPTER".into(), "opencode".into());
+    settle_in(&mut home);
+    home
+}
+
+/// Makes it a home in which OpenCode was used before, with the scripted model as its provider.
+pub fn settle_in(home: &mut Home) {
+    for name in ["OPENCODE_DISABLE_MODELS_FETCH", "OPENCODE_DISABLE_LSP_DOWNLOAD"] {
+        home.extra.insert(name.into(), "1".into());
     }
     let model = json!({ "name": "Scripted", "attachment": true, "limit": { "context": 200_000, "output": 8000 },
         "cost": { "input": 3, "output": 15 }, "modalities": { "input": ["text", "image"], "output": ["text"] } });
@@ -33,7 +36,12 @@ fn home() -> Home {
     let folder = home.path().join(".config/opencode");
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("opencode.json"), settings.to_string()).expect("it is written");
-    home
+    // In a fresh home OpenCode first fetches what plugins are developed with, from the registry of packages.
+    std::fs::create_dir_all(folder.join("node_modules")).expect("a folder");
+    let needs = json!({ "dependencies": { "@opencode-ai/plugin": "*" } });
+    let lock = json!({ "lockfileVersion": 3, "packages": { "": needs } });
+    std::fs::write(folder.join("package.json"), needs.to_string()).expect("it is written");
+    std::fs::write(folder.join("package-lock.json"), lock.to_string()).expect("it is written");
 }
 
 async fn stage() -> Stage {
@@ -95,7 +103,8 @@ async fn opencodes_tools_are_asked_with_their_change_and_run_or_are_denied_as_an
     assert!(!stage.file("a.txt").exists(), "nothing is written before the yes");
     allow(&stage, &write).await;
     let edit = seen.asked(write.seq).await;
-    assert!(edit.data["diff"].as_str().is_some_and(|diff| diff.contains("-hello\n+bye")), "{}", edit.raw);
+    let changes = |diff: &str| ["-hello\n", "+bye\n"].iter().all(|line| diff.contains(line));
+    assert!(edit.data["diff"].as_str().is_some_and(changes), "{}", edit.raw);
     allow(&stage, &edit).await;
     // Reading in the directory is not asked about; the person's own `allow` for commands does not count.
     let cat = seen.asked(edit.seq).await;
@@ -118,14 +127,16 @@ async fn what_the_person_forbids_opencode_stays_forbidden_and_its_tools_do_not_s
     let mut home = home();
     home.extra.insert("TETHER_OPENCODE_MODEL".into(), "rig/other".into());
     let stage = Stage::with_agents_in(home).await;
-    // What a project brings along must not run, nor allow anything.
+    // What a project brings along must not run, nor allow anything. (A list of plugins has two names in OpenCode.)
     std::fs::create_dir_all(stage.file(".opencode/plugin")).expect("a folder");
-    let ran = stage.file("plugin-ran").display().to_string();
-    let plugin =
-        format!("import fs from 'fs'; fs.writeFileSync({ran:?}, 'x'); export const X = async () => ({{}})");
-    std::fs::write(stage.file(".opencode/plugin/x.js"), plugin).expect("it is written");
-    let settings = r#"{"permission":{"*":"allow","bash":"allow"}}"#;
-    std::fs::write(stage.file("opencode.json"), settings).expect("it is written");
+    let leaves = |name: &str| {
+        let file = stage.file(name).display().to_string();
+        format!("import fs from 'fs'; fs.writeFileSync({file:?}, 'x'); export const X = async () => ({{}})")
+    };
+    std::fs::write(stage.file(".opencode/plugin/x.js"), leaves("plugin-ran")).expect("it is written");
+    std::fs::write(stage.file("y.js"), leaves("other-ran")).expect("it is written");
+    let settings = json!({ "permission": { "*": "allow", "bash": "allow" }, "plugins": ["./y.js"] });
+    std::fs::write(stage.file("opencode.json"), settings.to_string()).expect("it is written");
     let seen_file = stage.file("seen");
     let env = format!("SHELL env > {}", seen_file.display());
     let (id, mut seen) = stage.started(&format!("{env}\nSHELL curl http://127.0.0.1:1/\nECHO")).await;
@@ -134,7 +145,10 @@ async fn what_the_person_forbids_opencode_stays_forbidden_and_its_tools_do_not_s
     let ask = seen.events.iter().find(|event| asked(event)).cloned().expect("it was just seen");
     allow(&stage, &ask).await;
     seen.idle(1, 60).await;
-    assert!(!stage.file("plugin-ran").exists());
+    // Its second place for plugins is read beside the first turn.
+    stage.api.input(&id, "SAY two").await;
+    seen.idle(2, 30).await;
+    assert!(!stage.file("plugin-ran").exists() && !stage.file("other-ran").exists());
     assert!(seen.said().contains("prevents you"), "curl was refused without a question: {:?}", seen.said());
     let env = lines(&seen_file);
     let of = |name: &str| env.iter().find(|line| line.starts_with(&format!("{name}="))).cloned();
@@ -145,6 +159,22 @@ async fn what_the_person_forbids_opencode_stays_forbidden_and_its_tools_do_not_s
     assert_eq!(last["model"], "other");
     let offered = last["tools"].as_array().cloned().unwrap_or_default();
     assert!(!offered.contains(&json!("webfetch")) && offered.contains(&json!("bash")), "{offered:?}");
+
+    // A yes lets it run, and still all is asked.
+    let trust = seen.events.iter().find(|event| event.text("kind") == "trust").cloned().expect("it is asked");
+    allow(&stage, &trust).await;
+    stage.api.input(&id, &format!("{}\nSAY three", appends("x", &stage.file("out")))).await;
+    let ask = seen.asked(seen.last_seq()).await;
+    assert_eq!(ask.text("kind"), "tool", "{}", ask.raw);
+    allow(&stage, &ask).await;
+    seen.idle(3, 30).await;
+    assert!(stage.file("plugin-ran").exists());
+    assert_eq!(lines(stage.file("out")), ["x"]);
+    assert_eq!(
+        stage.api.session(&id).await["runner_session_id"],
+        conversation,
+        "the conversation came along"
+    );
 }
 
 #[tokio::test]
@@ -389,8 +419,8 @@ async fn two_sessions_share_the_server_and_the_end_of_one_is_not_the_others() {
     assert!(!stage.marked().is_empty());
     stage.api.input(&two, "SAY more").await;
     second.says("more", 20).await;
-    stage.cli(&["stop", "--agents"]).await.ok();
-    stage.daemon.ended(30).await;
+    let (said, _) = tokio::join!(cli::tether(&stage.home, &["stop", "--agents"]), stage.daemon.ended(30));
+    said.ok();
     assert!(stage.marked().is_empty(), "the server went with the daemon: {:?}", stage.marked());
 }
 
