@@ -29,5 +29,6 @@ mod render;
 mod security;
 mod stall;
 mod stream;
+mod together;
 mod trust;
 mod turn;

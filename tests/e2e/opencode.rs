@@ -456,3 +456,67 @@ async fn opencode_that_asks_its_model_again_and_again_is_stopped() {
     let told = seen.of("warning").iter().filter(|event| event.text("code") == "RUNAWAY").count();
     assert_eq!(told, 1);
 }
+
+/// OpenCode's own program, as a person runs it in the work folder. (It would quote an argument of several words.)
+async fn plainly(stage: &Stage, args: &str) {
+    let ended = tokio::process::Command::new("opencode")
+        .arg("run")
+        .args(args.split(' '))
+        .env_clear()
+        .envs(stage.home.environment(Some(stage.model().port)))
+        .current_dir(stage.home.work())
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status();
+    assert!(ended.await.expect("it can be run").success());
+}
+
+#[tokio::test]
+async fn a_session_of_the_plain_opencode_is_attached_gone_on_with_and_followed() {
+    let mut home = home();
+    // So that a run of ours is over before the plain program writes again.
+    home.extra.insert("TETHER_AGENT_IDLE_EXIT_SECONDS".into(), "1".into());
+    let stage = Stage::with_agents_in(home).await;
+    plainly(&stage, "SAY the word is walrus").await;
+    let list = stage.api.get("/api/external-sessions").await.ok();
+    let [external] = list.as_array().map(Vec::as_slice).unwrap_or_default() else { panic!("{list}") };
+    assert_eq!((&external["runner_type"], &external["is_running"]), (&json!("opencode"), &json!(false)));
+    let id = external["id"].as_str().expect("an id").to_owned();
+    let said = stage.cli(&["attach", &id]).await.ok();
+    let list = stage.api.get("/api/sessions").await.ok();
+    let [session] = list.as_array().map(Vec::as_slice).unwrap_or_default() else { panic!("{said}: {list}") };
+    assert_eq!(session["runner_session_id"], id.as_str());
+    let ours = session["id"].as_str().expect("an id").to_owned();
+
+    let mut seen = stage.follow(&ours);
+    let old = seen.next("output", 0, 10).await;
+    assert_eq!((old.text("text"), &old.data["is_history"]), ("the word is walrus", &json!(true)));
+    stage.api.input(&ours, &format!("{}\nSAY still here", appends("x", &stage.file("out")))).await;
+    let ask = seen.asked(0).await;
+    allow(&stage, &ask).await;
+    seen.idle(1, 40).await;
+    assert_eq!(lines(stage.file("out")), ["x"]);
+    let request = stage.model().requests().pop().expect("the model was asked");
+    assert!(request["turns"].as_u64() >= Some(4), "the conversation came along: {request}");
+    assert_eq!(stage.api.session(&ours).await["runner_session_id"], id.as_str());
+
+    let sync = format!("/api/sessions/{ours}/sync");
+    let exited = seen.next("agent_exited", 0, 20).await;
+    let nothing = stage.api.post(&sync, json!({})).await.ok();
+    assert_eq!(nothing["synced"], 0, "what our own program wrote is known: {nothing}");
+    plainly(&stage, &format!("--session {id} SAY from the terminal")).await;
+    let some = stage.api.post(&sync, json!({})).await.ok();
+    assert_eq!(some["synced"], 2, "{some}");
+    let told = seen.next("user_input", exited.seq, 10).await;
+    assert_eq!((told.text("text"), &told.data["is_history"]), ("SAY from the terminal", &json!(true)));
+    stage.api.input(&ours, "SAY and on").await;
+    seen.idle(2, 40).await;
+    let said = seen.said();
+    for words in ["the word is walrus", "still here", "from the terminal", "and on"] {
+        assert_eq!(said.matches(words).count(), 1, "{words}: {said:?}");
+    }
+    let request = stage.model().requests().pop().expect("the model was asked");
+    assert!(request["turns"].as_u64() >= Some(8), "the terminal's turn came along: {request}");
+    seen.check_against_replay().await;
+}

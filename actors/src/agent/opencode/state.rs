@@ -84,6 +84,8 @@ pub(super) struct State {
     pub(super) threads: Vec<Thread>,
     /// The person's newest messages.
     pub(super) users: VecDeque<String>,
+    /// The newest of these that are ours, whether they arrived or not.
+    pub(super) sent: VecDeque<String>,
     /// The front of the newest message's id.
     pub(super) newest: u64,
     /// What was asked and not answered.
@@ -244,6 +246,7 @@ impl State {
             new_life: true,
             threads: old.threads,
             users: old.users,
+            sent: old.sent,
             newest: old.newest,
             over: old.over,
             ..Self::default()
@@ -298,6 +301,7 @@ impl State {
 
     /// Remembers a prompt that is sent.
     pub(super) fn note_waiting(&mut self, waiting: Waiting) {
+        push(&mut self.sent, &waiting.message, USERS_KEPT);
         self.waiting.retain(|known| known.input != waiting.input);
         if self.waiting.len() >= MOST_WAITING {
             self.waiting.remove(0);

@@ -319,11 +319,20 @@ fn read(
         thread.unread = false;
     }
     let works = busy.iter().any(|id| id == session);
+    // What another program wrote between two lives is history, which is told elsewhere.
+    let known: Vec<String> = state.users.iter().chain(&state.sent).cloned().collect();
+    let elsewhere = |state: &State, info: &Value| {
+        let parent = info.text("parentID").unwrap_or_default();
+        let id = info.text("id").unwrap_or_default();
+        let heard = state.threads.get(at).is_some_and(|thread| thread.knows(id));
+        state.new_life && at == 0 && !heard && !known.iter().any(|known| known == parent)
+    };
     for message in list.get(place.unwrap_or(0)..).unwrap_or_default() {
         let Some(info) = message.get("info") else { continue };
         let Some(id) = info.text("id") else { continue };
         match info.text("role") {
             Some("user") if state.is_root(session) => from_user(state, id, heard),
+            Some("assistant") if elsewhere(state, info) => pass_over(state, at, info),
             Some("assistant") => from_agent(state, at, message, works, heard),
             _ => {}
         }
@@ -343,6 +352,15 @@ fn read(
     }
 }
 
+/// A message that is not told, here at least.
+fn pass_over(state: &mut State, at: usize, info: &Value) {
+    // Before all is read, the model is only remembered.
+    turn::look_at(state, info, &mut Heard::default());
+    if let Some(thread) = state.threads.get_mut(at) {
+        thread.finish(info.text("id").unwrap_or_default());
+    }
+}
+
 /// One of the agent's messages, read back.
 fn from_agent(state: &mut State, at: usize, message: &Value, works: bool, heard: &mut Heard) {
     let Some(info) = message.get("info") else { return };
@@ -351,11 +369,7 @@ fn from_agent(state: &mut State, at: usize, message: &Value, works: bool, heard:
     // Nothing more comes of a message that an earlier life left unfinished.
     let left = state.new_life && !works;
     if state.look_only && (complete || !works) {
-        turn::look_at(state, info, heard);
-        if let Some(thread) = state.threads.get_mut(at) {
-            thread.finish(id);
-        }
-        return;
+        return pass_over(state, at, info);
     }
     if turn::is_summary(info) {
         match complete && !state.new_life {

@@ -237,6 +237,21 @@ fn a_summary_of_what_was_said_is_no_answer() {
 }
 
 #[test]
+fn what_another_program_wrote_between_two_lives_is_left_to_the_history() {
+    let (_, lines) = cases().into_iter().find(|(path, _)| path.ends_with("turn.jsonl")).expect("it is there");
+    let mut play = played(&lines, 0..0);
+    let before = play.events.len();
+    play.written_elsewhere("from a terminal");
+    play.restart();
+    play.hear(&News::Connected.line());
+    let told: Vec<&AgentEvent> = play.events[before..]
+        .iter()
+        .filter(|event| !matches!(event, AgentEvent::Conversation(_) | AgentEvent::Ready { .. }))
+        .collect();
+    assert!(told.is_empty(), "{told:?}");
+}
+
+#[test]
 fn a_conversation_that_is_gone_is_told() {
     let mut protocol = OpencodeProtocol::new();
     let work = Work { conversation: "ses_1".into(), resume: true, ..Work::default() };

@@ -222,8 +222,22 @@ impl Play {
         }
     }
 
+    /// Another program went on with the conversation, which this server finds in the database.
+    pub fn written_elsewhere(&mut self, words: &str) {
+        let session = self.server.created["id"].as_str().expect("it has an id").to_owned();
+        let message = |id: &str, role: &str| {
+            json!({ "info": { "id": id, "sessionID": session, "role": role, "parentID": "msg_fffffffffff0x",
+                "time": { "created": 1, "completed": 2 }, "finish": "stop" },
+                "parts": [{ "id": format!("prt_{id}"), "messageID": id, "sessionID": session, "type": "text",
+                    "text": words, "time": { "start": 1, "end": 2 } }] })
+        };
+        let list = self.server.messages.entry(session.clone()).or_default();
+        list.push(message("msg_fffffffffff0x", "user"));
+        list.push(message("msg_fffffffffff1x", "assistant"));
+    }
+
     /// The server died and was started again.
-    fn restart(&mut self) {
+    pub fn restart(&mut self) {
         self.note("the server is another one");
         self.server.status.clear();
         self.server.asked = [Vec::new(), Vec::new()];
