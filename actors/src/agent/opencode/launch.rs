@@ -73,6 +73,8 @@ pub(super) fn launch(spec: &LaunchSpec) -> Launch {
         ("OPENCODE_DISABLE_AUTOUPDATE".to_owned(), "1".to_owned()),
     ]);
     if !spec.work.trusted {
+        // Version 1.18.33 heeds it for settings, agents and commands, but loads a project's plugins all the same, at
+        // the first prompt. Our own plugin keeps those out, and takes this variable as its sign to do so.
         env.insert("OPENCODE_DISABLE_PROJECT_CONFIG".to_owned(), "1".to_owned());
     }
     let args = ["serve", "--hostname", "127.0.0.1", "--port", "0"].map(str::to_owned);
