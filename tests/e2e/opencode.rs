@@ -36,7 +36,12 @@ pub fn settle_in(home: &mut Home) {
     let folder = home.path().join(".config/opencode");
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("opencode.json"), settings.to_string()).expect("it is written");
-    // In a fresh home OpenCode first fetches what plugins are developed with, from the registry of packages.
+    fetched(&folder);
+}
+
+/// In a fresh folder of settings OpenCode first fetches what plugins are developed with, from the registry of
+/// packages. Here it was.
+fn fetched(folder: &std::path::Path) {
     std::fs::create_dir_all(folder.join("node_modules")).expect("a folder");
     let needs = json!({ "dependencies": { "@opencode-ai/plugin": "*" } });
     let lock = json!({ "lockfileVersion": 3, "packages": { "": needs } });
@@ -129,6 +134,7 @@ async fn what_the_person_forbids_opencode_stays_forbidden_and_its_tools_do_not_s
     let stage = Stage::with_agents_in(home).await;
     // What a project brings along must not run, nor allow anything. (A list of plugins has two names in OpenCode.)
     std::fs::create_dir_all(stage.file(".opencode/plugin")).expect("a folder");
+    fetched(&stage.file(".opencode"));
     let leaves = |name: &str| {
         let file = stage.file(name).display().to_string();
         format!("import fs from 'fs'; fs.writeFileSync({file:?}, 'x'); export const X = async () => ({{}})")
@@ -164,7 +170,7 @@ async fn what_the_person_forbids_opencode_stays_forbidden_and_its_tools_do_not_s
     let trust = seen.events.iter().find(|event| event.text("kind") == "trust").cloned().expect("it is asked");
     allow(&stage, &trust).await;
     stage.api.input(&id, &format!("{}\nSAY three", appends("x", &stage.file("out")))).await;
-    let ask = seen.asked(seen.last_seq()).await;
+    let ask = seen.next("permission_request", seen.last_seq(), 90).await;
     assert_eq!(ask.text("kind"), "tool", "{}", ask.raw);
     allow(&stage, &ask).await;
     seen.idle(3, 30).await;
@@ -294,6 +300,7 @@ async fn opencode_killed_in_mid_tool_comes_back_with_its_conversation_and_goes_o
 async fn the_daemon_killed_in_mid_stream_goes_on_with_the_same_server_and_loses_no_word() {
     let stage = &mut stage().await;
     let (_, mut seen) = stage.started("STREAM 100 a\nHOLD one\nSTREAM 100 b\nHOLD two\nSAY over").await;
+    seen.next("turn_started", 0, 90).await;
     stage.model().held("one").await;
     seen.says("a ", 20).await;
     let pid = agent_pid(&seen.events);
@@ -321,6 +328,7 @@ async fn what_opencode_did_and_asked_while_the_daemon_was_dead_is_told_afterward
         appends("x", &file)
     );
     let (id, mut seen) = stage.started(&prompt).await;
+    seen.next("turn_started", 0, 90).await;
     stage.model().held("gate").await;
     seen.says("one", 20).await;
     stage.daemon.kill9();
@@ -493,7 +501,7 @@ async fn a_session_of_the_plain_opencode_is_attached_gone_on_with_and_followed()
     let old = seen.next("output", 0, 10).await;
     assert_eq!((old.text("text"), &old.data["is_history"]), ("the word is walrus", &json!(true)));
     stage.api.input(&ours, &format!("{}\nSAY still here", appends("x", &stage.file("out")))).await;
-    let ask = seen.asked(0).await;
+    let ask = seen.next("permission_request", 0, 90).await;
     allow(&stage, &ask).await;
     seen.idle(1, 40).await;
     assert_eq!(lines(stage.file("out")), ["x"]);
@@ -511,7 +519,7 @@ async fn a_session_of_the_plain_opencode_is_attached_gone_on_with_and_followed()
     let told = seen.next("user_input", exited.seq, 10).await;
     assert_eq!((told.text("text"), &told.data["is_history"]), ("SAY from the terminal", &json!(true)));
     stage.api.input(&ours, "SAY and on").await;
-    seen.idle(2, 40).await;
+    seen.idle(2, 90).await;
     let said = seen.said();
     for words in ["the word is walrus", "still here", "from the terminal", "and on"] {
         assert_eq!(said.matches(words).count(), 1, "{words}: {said:?}");

@@ -37,7 +37,7 @@ async fn four_agents_with_a_question_open_each_go_on_after_the_daemon_was_killed
     }
     let mut asking = Vec::new();
     for (agent, session, mut seen) in all {
-        let ask = seen.next("permission_request", 0, 60).await;
+        let ask = seen.next("permission_request", 0, 90).await;
         assert_eq!(ask.text("kind"), "tool", "{agent}: {}", ask.raw);
         assert!(!stage.file(agent).exists(), "{agent}: nothing runs before the answer");
         let pid = agent_pid(&seen.events);

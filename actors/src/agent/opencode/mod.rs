@@ -49,6 +49,9 @@ pub const RUNAWAY: &str = "RUNAWAY";
 /// The method of a line that is no request: the run cannot go on, for the reason that stands in place of the path.
 pub const END_RUN: &str = "END";
 
+/// The file that our plugin leaves in the server's folder when it is loaded: before the stream of events begins.
+pub const PLUGIN_LOADED: &str = "loaded";
+
 /// OpenCode's way of speaking.
 #[derive(Debug, Default)]
 pub struct OpencodeProtocol {

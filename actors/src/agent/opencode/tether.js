@@ -2,7 +2,7 @@
 // all of it can be found and ended with that session, and keeps the server's password from it. Where projects are
 // not trusted, it also keeps their code out: OpenCode 1.18 loads plugins in two places, and
 // `OPENCODE_DISABLE_PROJECT_CONFIG` counts in one of them only.
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -76,6 +76,8 @@ const keepProjectsOut = () => {
 };
 
 if (process.env.OPENCODE_DISABLE_PROJECT_CONFIG) keepProjectsOut();
+// Tether looks for it: without this plugin it does not use the server.
+writeFileSync(join(import.meta.dirname, "loaded"), "");
 
 export const Tether = async ({ client, directory }) => {
   projects.add(directory);

@@ -19,8 +19,8 @@ use super::events::{Event, Events};
 use super::start::{USER, client};
 use super::wire::{News, Request};
 use crate::agent::flow::{LinesRead, ProgramGone, ReadToEnd, Written};
-use crate::agent::opencode::END_RUN;
 use crate::agent::opencode::wire::repaired;
+use crate::agent::opencode::{END_RUN, PLUGIN_LOADED};
 use crate::agent::process::AgentProcess;
 use crate::agent::program::Exit;
 use crate::agent::protocol::Outgoing;
@@ -80,6 +80,7 @@ impl ServerLink {
             batch: None,
             later: Vec::new(),
             connected: false,
+            guarded: false,
             reading: false,
         };
         carrier.run(queue).await;
@@ -118,6 +119,8 @@ struct Carrier {
     later: Vec<(Instant, Request)>,
     /// The events were connected once; before that nothing is sent, or what comes of it might be missed.
     connected: bool,
+    /// Our plugin was seen to be loaded.
+    guarded: bool,
     /// What was missed is being read.
     reading: bool,
 }
@@ -150,6 +153,9 @@ impl Carrier {
     }
 
     async fn step(&mut self, queue: &mut Queue) -> Result<(), Over> {
+        if self.connected && !self.guarded {
+            self.look_for_plugin().await?;
+        }
         self.take_off()?;
         let idle = self.flight.is_none() && self.batch.is_none() && self.connected;
         // Before the wait: when all is read, nothing may come for long.
@@ -179,6 +185,21 @@ impl Carrier {
             self.heard(event);
         }
         self.hand_over().await
+    }
+
+    /// Nothing is sent to a server that has not loaded our plugin: it keeps a project's code and the server's password
+    /// where they belong, and OpenCode goes on without one that it cannot load.
+    async fn look_for_plugin(&mut self) -> Result<(), Over> {
+        self.guarded =
+            tokio::fs::try_exists(self.lease.folder().join(PLUGIN_LOADED)).await.unwrap_or_default();
+        if self.guarded {
+            return Ok(());
+        }
+        Err(Over::Unable(
+            "OpenCode did not load Tether's plugin, which keeps the code of projects out, so it was told nothing; \
+             look whether this version of OpenCode is newer than those that Tether knows"
+                .to_owned(),
+        ))
     }
 
     /// Sends the next request, if none is under way.

@@ -325,6 +325,11 @@ impl Lease {
         self.server.address.identity()
     }
 
+    /// Where its spool lies, and what was laid beside it.
+    fn folder(&self) -> &Path {
+        self.server.spool.dir()
+    }
+
     /// Waits for its end; told again at once if it has ended. Cancel-safe.
     async fn ended(&self) -> Exit {
         let mut end = self.server.end.clone();
