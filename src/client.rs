@@ -3,6 +3,7 @@
 //! Plain HTTP, as the daemon speaks; a proxy in the environment is not used, because the daemon is on
 //! this machine or on one that the person named.
 
+mod external;
 mod feed;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tether_actors::domain::session::Session;
 use tether_actors::domain::time::Stamp;
 use tether_actors::domain::trust::TrustedDirectory;
 
+pub use external::{NewWork, PolledEvent};
 pub use feed::{Feed, FeedItem};
 
 use crate::api::{AgentView, ExternalSession, SyncAnswer};
@@ -36,8 +38,10 @@ const MOST: &str = "1000";
 /// Header that tells the daemon through which surface a person acts.
 pub const SURFACE_HEADER: &str = "X-Tether-Surface";
 
-/// The surface of everything that this client does.
+/// The surface of what a person does on the command line.
 const SURFACE: &str = "cli";
+/// The surface of what an agent does through the MCP server.
+const MCP_SURFACE: &str = "mcp";
 
 /// Why a request came to nothing.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -189,6 +193,7 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     connection: Connection,
+    surface: &'static str,
 }
 
 impl Client {
@@ -198,24 +203,41 @@ impl Client {
     /// The address makes no URL.
     pub fn new(connection: Connection) -> Result<Self, ClientError> {
         let url = connection.url();
-        let odd = |cause: String| ClientError::Odd { url: url.clone(), cause };
-        let base = Url::parse(&url).map_err(|error| odd(error.to_string()))?;
-        let http = reqwest::Client::builder()
-            .no_proxy()
+        let base = Url::parse(&url).map_err(|error| ClientError::Odd { url, cause: error.to_string() })?;
+        Self::at(base, connection, SURFACE)
+    }
+
+    /// A client for agents that come through the MCP server. With an address, the daemon is there, `http` or
+    /// `https`, and the connection's own host and port do not count.
+    ///
+    /// # Errors
+    /// The address makes no URL.
+    pub fn for_agents(connection: Connection, address: Option<&str>) -> Result<Self, ClientError> {
+        let url = address.map_or_else(|| connection.url(), str::to_owned);
+        let base = Url::parse(&url).map_err(|error| ClientError::Odd { url, cause: error.to_string() })?;
+        Self::at(base, connection, MCP_SURFACE)
+    }
+
+    fn at(base: Url, connection: Connection, surface: &'static str) -> Result<Self, ClientError> {
+        let odd = |cause: String| ClientError::Odd { url: base.to_string(), cause };
+        let mut builder = reqwest::Client::builder().no_proxy();
+        if base.scheme() == "http" {
             // Plain HTTP needs no certificates. Reading the system's takes longer than most commands, and some
             // machines have none.
-            .tls_certs_only([])
+            builder = builder.tls_certs_only([]);
+        }
+        let http = builder
             // A command asks a few times at the most, and an idle connection would hold up a daemon that stops.
             .pool_max_idle_per_host(0)
             .timeout(PATIENCE)
             .build()
             .map_err(|error| odd(error.to_string()))?;
-        Ok(Self { http, base, connection })
+        Ok(Self { http, base, connection, surface })
     }
 
     /// The daemon's base address, without a slash at its end.
     pub fn url(&self) -> String {
-        self.connection.url()
+        self.base.as_str().trim_end_matches('/').to_owned()
     }
 
     /// The address that logs a browser in with this code. The code is behind `#`, so that no server,
@@ -380,9 +402,9 @@ impl Client {
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.clear().extend(path);
+            segments.pop_if_empty().extend(path);
         }
-        let request = self.http.request(method, url).header(SURFACE_HEADER, SURFACE);
+        let request = self.http.request(method, url).header(SURFACE_HEADER, self.surface);
         match &self.connection.token {
             Some(token) => request.bearer_auth(token),
             None => request,

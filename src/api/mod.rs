@@ -9,6 +9,7 @@ mod agents;
 mod approvals;
 mod assets;
 mod auth;
+mod batch;
 mod debug;
 mod devices;
 mod diff;
@@ -26,7 +27,9 @@ mod health;
 mod hosts;
 mod images;
 mod log_tail;
+mod mcp;
 mod metrics;
+mod once;
 mod openapi;
 mod pairing;
 mod permission;
@@ -132,6 +135,9 @@ pub struct Api {
     sockets: Sockets,
     docs: openapi::Docs,
     renderer: render::Renderer,
+    /// Held while a session is made under an idempotency key, so that two at once make one.
+    making: tokio::sync::Mutex<()>,
+    mcp: mcp::Endpoint,
     /// How many diffs may be made at once.
     git_runs: tokio::sync::Semaphore,
 }
@@ -149,6 +155,8 @@ impl Api {
             sockets: Sockets::default(),
             docs: openapi::Docs::default(),
             renderer: render::Renderer::default(),
+            making: tokio::sync::Mutex::default(),
+            mcp: mcp::Endpoint::new(&settings),
             git_runs: tokio::sync::Semaphore::new(2),
             log: world.log().clone(),
             world,

@@ -33,6 +33,7 @@ pub fn app(
     let named = api.docs.set(&document);
     api.metrics.name_routes(named);
     app.app_data(api)
+        .route(mcp::PATH, web::to(mcp::serve))
         .default_service(web::to(otherwise))
         .wrap(from_fn(edge))
         .wrap(TracingLogger::<RequestSpan>::new())
@@ -42,6 +43,7 @@ pub fn app(
 fn routes(config: &mut ServiceConfig<'_>) {
     config
         .service(external::push_event)
+        .service(batch::push_events)
         .service(external::poll_events)
         .service(health::health)
         .service(events::stream_events)

@@ -1,10 +1,10 @@
 //! Sessions: made, listed, named, set up, deleted.
 
 use actix_web::web::{Data, Json};
-use actix_web::{HttpResponse, delete, get, patch, post};
+use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
 use serde_json::{Value, json};
 use tether_actors::domain::restart::RestartPolicy;
-use tether_actors::domain::session::Session;
+use tether_actors::domain::session::{OnceMark, Session};
 use tether_actors::domain::usage::Usage;
 use tether_actors::registry::{ExternalAgent, NewSession};
 use tether_actors::session::{Configure, SessionDetails};
@@ -15,6 +15,7 @@ use super::directories;
 use super::error::ApiError;
 use super::extract::{Body, FromFields, SessionPath};
 use super::fields::Fields;
+use super::once;
 
 /// Longest name of a session, in characters.
 const NAME: usize = 80;
@@ -25,7 +26,7 @@ const LONG: usize = 4096;
 const RESTART_POLICIES: [&str; 3] = ["continue", "resume", "never"];
 
 /// What a new session is to be. All fields may be absent.
-#[derive(utoipa::ToSchema)]
+#[derive(serde::Serialize, utoipa::ToSchema)]
 pub(super) struct CreateSession {
     /// Marks a session that an agent of the person's own drives; the next three count only with it.
     agent_name: Option<String>,
@@ -106,7 +107,7 @@ pub(super) async fn list_sessions(_: Caller, api: Data<Api>) -> Json<Vec<Session
     Json(api.log.read_model.sessions())
 }
 
-/// Make a session.
+/// Make a session. Sent again with the same `Idempotency-Key`, it is made once.
 #[utoipa::path(
     tag = "sessions", request_body = CreateSession,
     responses((status = 201, body = Session), (status = 422, body = super::error::ErrorBody))
@@ -115,9 +116,27 @@ pub(super) async fn list_sessions(_: Caller, api: Data<Api>) -> Json<Vec<Session
 pub(super) async fn create_session(
     _: Caller,
     api: Data<Api>,
+    req: HttpRequest,
     body: Body<CreateSession>,
 ) -> Result<HttpResponse, ApiError> {
     let Body(wanted) = body;
+    let Some(key) = once::key_of(&req)? else {
+        return Ok(HttpResponse::Created().json(make(&api, wanted, None).await?));
+    };
+    let mark = once::mark(&key, &wanted);
+    let _alone = api.making.lock().await;
+    match api.log.read_model.made_under(&mark.key) {
+        None => Ok(HttpResponse::Created().json(make(&api, wanted, Some(mark)).await?)),
+        Some(made) if made.made_under.as_ref() == Some(&mark) => {
+            Ok(HttpResponse::Created().json(&made.session))
+        }
+        Some(_) => Err(ApiError::invalid(
+            "this idempotency key was used for another session: give every session a key of its own",
+        )),
+    }
+}
+
+async fn make(api: &Api, wanted: CreateSession, made_under: Option<OnceMark>) -> Result<Session, ApiError> {
     if wanted.clone_url.is_some() {
         let way = "clone the repository yourself and give its folder as `directory`";
         return Err(ApiError::invalid(format!("cloning is not supported yet: {way}")));
@@ -147,8 +166,9 @@ pub(super) async fn create_session(
         restart_policy: wanted.restart_policy,
         external_agent,
         platform: None,
+        made_under,
     };
-    Ok(HttpResponse::Created().json(api.world.create(new).await?))
+    Ok(api.world.create(new).await?)
 }
 
 /// One session.

@@ -20,6 +20,7 @@ mod input;
 mod interrupt;
 mod list;
 mod logs;
+mod mcp;
 mod model_agent;
 mod new;
 mod open;
@@ -91,6 +92,19 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Runs the program `tether-mcp`, which takes no arguments but asks for help and version.
+pub fn mcp_main() -> ExitCode {
+    let words = clap::Command::new("tether-mcp").version(env!("CARGO_PKG_VERSION")).about(
+        "The MCP server of Tether on standard input and output, the same as `tether mcp`; started by an MCP client",
+    );
+    if let Err(error) = words.try_get_matches() {
+        let _ = error.print();
+        return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+    }
+    let served = in_runtime(async { mcp::serve(&Sources::of_this_process()).await });
+    served.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
+}
+
 fn run(command: Command, cx: Context) -> Result<(), Failure> {
     match command {
         // Only the daemon needs actors and their threads.
@@ -101,14 +115,16 @@ fn run(command: Command, cx: Context) -> Result<(), Failure> {
         // Programs of their own, which talk to whoever started them.
         Command::ModelAgent(args) => model_agent::run(args),
         Command::DemoAgent(args) => demo_agent::run(args),
-        command => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let done = runtime.block_on(talk(command, cx));
-            // A thread may still wait for a line from the terminal; nobody needs it any more.
-            runtime.shutdown_background();
-            done
-        }
+        command => in_runtime(talk(command, cx)),
     }
+}
+
+fn in_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    // A thread may still wait for a line from the terminal; nobody needs it any more.
+    runtime.shutdown_background();
+    done
 }
 
 /// The commands that talk to a daemon.
@@ -134,6 +150,7 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Agents => agents::run(cx).await,
         Command::Trust(args) => trust::run(&args, cx).await,
         Command::Export(args) => export::run(&args, cx).await,
+        Command::Mcp(args) => mcp::run(args, cx).await,
         Command::Verify => verify::run(cx).await,
         Command::Doctor => doctor::run(cx).await,
         Command::Start(_)

@@ -241,6 +241,26 @@ impl Connection {
     }
 }
 
+/// `TETHER_API_URL`: where the daemon is that the MCP server talks to, if the person said so.
+///
+/// # Errors
+/// It is no address of an HTTP service.
+pub fn api_url(sources: &Sources) -> Result<Option<String>, ConfigError> {
+    let mut reader = Reader::new(sources);
+    let url = reader.optional("TETHER_API_URL");
+    reader.finish(url)
+}
+
+/// `TETHER_MCP_DEBUG_IO`: whether the MCP server tells what goes through it.
+///
+/// # Errors
+/// It is neither yes nor no.
+pub fn mcp_debug_io(sources: &Sources) -> Result<bool, ConfigError> {
+    let mut reader = Reader::new(sources);
+    let flag = sources::flag(&reader.text("TETHER_MCP_DEBUG_IO")).unwrap_or(false);
+    reader.finish(flag)
+}
+
 impl Settings {
     /// Reads and checks everything.
     ///

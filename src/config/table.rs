@@ -86,6 +86,20 @@ pub const SECTIONS: &[Section] = &[
                 ..PLAIN
             },
             Setting {
+                name: "TETHER_API_URL",
+                kind: Kind::Url,
+                doc: "address of the daemon that `tether mcp` talks to, `http` or `https`; without it, the host and port above",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_MCP_DEBUG_IO",
+                kind: Kind::Flag,
+                default: "0",
+                doc: "`tether mcp` tells on standard error all that it hears and says",
+                ..PLAIN
+            },
+            Setting {
                 name: "TETHER_AGENT_ALLOWED_HOSTS",
                 kind: Kind::Hosts,
                 doc: "further names under which browsers may reach it (a tunnel, a reverse proxy), with commas between",
@@ -389,7 +403,6 @@ pub const ELSEWHERE: &[&str] = &[
     "TETHER_AGENT_BRIDGE_ERROR_DEBOUNCE_SECONDS",
     "TETHER_AGENT_CLAUDE_MAX_TOKENS",
     "TETHER_AGENT_MUTATION_READ_TIMEOUT_SECONDS",
-    "TETHER_API_URL",
     "TETHER_BRIDGE_REACTION_NEW_SESSION_ALLOW_PLAIN_MESSAGES",
     "TETHER_BRIDGE_REACTION_NEW_SESSION_EMOJI",
     "TETHER_BRIDGE_REACTION_NEW_SESSION_ENABLED",
@@ -413,7 +426,6 @@ pub const ELSEWHERE: &[&str] = &[
     "TETHER_GIT_FETCH_TIMEOUT",
     "TETHER_GIT_USER_EMAIL",
     "TETHER_GIT_USER_NAME",
-    "TETHER_MCP_DEBUG_IO",
     "TETHER_OPENCODE_SIDECAR_CMD",
     "TETHER_OPENCODE_SIDECAR_HOST",
     "TETHER_OPENCODE_SIDECAR_LOG_LEVEL",

@@ -105,6 +105,15 @@ pub struct Restarting {
     pub at: Stamp,
 }
 
+/// What tells a request that is sent again from another one under the same idempotency key. Only hashes are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnceMark {
+    /// Of the key.
+    pub key: String,
+    /// Of what was sent under it.
+    pub body: String,
+}
+
 /// What the store keeps of a session beside its events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionRecord {
@@ -168,6 +177,12 @@ pub struct SessionRecord {
     /// Set when it goes on with a conversation that was begun in the agent's own program.
     #[serde(default)]
     pub attached: Option<Attached>,
+    /// The idempotency key under which it was made, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_under: Option<OnceMark>,
+    /// The newest events that an external agent pushed under a key, oldest first, so that one that comes again is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent_pushes: Vec<OnceMark>,
 }
 
 impl SessionRecord {

@@ -15,7 +15,7 @@ use crate::domain::approval::{Actor as By, Answer, Approval, ApprovalKind, Grant
 use crate::domain::event::EventDraft;
 use crate::domain::ids::{GrantId, InputId, SessionId};
 use crate::domain::restart::RestartPolicy;
-use crate::domain::session::{Input, Session as SessionView, SessionRecord};
+use crate::domain::session::{Input, OnceMark, Session as SessionView, SessionRecord};
 use crate::domain::state::SessionState;
 use crate::domain::time::Stamp;
 use crate::domain::trust::TrustedDirectory;
@@ -45,6 +45,8 @@ pub struct NewSession {
     pub external_agent: Option<ExternalAgent>,
     /// The chat platform to bind it to (already checked to be running).
     pub platform: Option<String>,
+    /// The idempotency key under which it is made; the caller has looked whether a session has it.
+    pub made_under: Option<OnceMark>,
 }
 
 /// An agent of the person's own.
@@ -235,6 +237,8 @@ impl World {
             pending_final: None,
             external_agent_workspace: agent.workspace,
             attached: None,
+            made_under: new.made_under,
+            recent_pushes: Vec::new(),
         }
     }
 
@@ -309,8 +313,21 @@ impl World {
 
     /// See [`PushEvent`].
     pub async fn push(&self, session: &SessionId, event: ExternalEvent) -> Result<(), SessionError> {
-        self.log.accepts_work()?;
-        self.to_session(session, PushEvent(event)).await?
+        self.push_once(session, event, None).await
+    }
+
+    /// The same under a mark: sent again under it, an event is recorded once.
+    pub async fn push_once(
+        &self,
+        session: &SessionId,
+        event: ExternalEvent,
+        mark: Option<OnceMark>,
+    ) -> Result<(), SessionError> {
+        // A question that is taken back is no new work.
+        if !matches!(event, ExternalEvent::PermissionWithdrawn { .. }) {
+            self.log.accepts_work()?;
+        }
+        self.to_session(session, PushEvent { event, mark }).await?
     }
 
     /// See [`GetQueue`].

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::domain::approval::Actor;
 use crate::domain::ids::{InputId, RunId};
 use crate::domain::restart::{Hold, RestartPolicy};
-use crate::domain::session::{Image, Input, Session};
+use crate::domain::session::{Image, Input, OnceMark, Session};
 use crate::domain::usage::Usage;
 use crate::log::LogError;
 
@@ -95,10 +95,15 @@ pub struct Configure {
 /// An event from an external agent (`contract`: external agent flow).
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<(), SessionError>")]
-pub struct PushEvent(pub ExternalEvent);
+pub struct PushEvent {
+    /// What it did.
+    pub event: ExternalEvent,
+    /// Given by an agent that may send it again: under the same key it is recorded once.
+    pub mark: Option<OnceMark>,
+}
 
-/// The four kinds of event that an external agent may push, with defaults filled in.
-#[derive(Clone, Debug, PartialEq)]
+/// The kinds of event that an external agent may push, with defaults filled in.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum ExternalEvent {
     /// Text.
     Output {
@@ -128,6 +133,11 @@ pub enum ExternalEvent {
         tool_input: Value,
         /// The agent's suggestions, if it gave any.
         suggestions: Option<Value>,
+    },
+    /// It no longer waits for the answer to a question of its own.
+    PermissionWithdrawn {
+        /// The question's `request_id`.
+        request_id: String,
     },
 }
 
