@@ -41,7 +41,9 @@ impl Tether {
             let trouble = match request.send().await {
                 Ok(answer) if answer.status().is_success() => return Ok(answer.json().await?),
                 Ok(answer) if answer.status() != StatusCode::SERVICE_UNAVAILABLE => {
-                    return Err(format!("{method} {path}: {} {}", answer.status(), answer.text().await?).into());
+                    return Err(
+                        format!("{method} {path}: {} {}", answer.status(), answer.text().await?).into()
+                    );
                 }
                 Ok(answer) => answer.status().to_string(),
                 Err(error) => error.to_string(),
@@ -106,7 +108,8 @@ impl Session {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Outcome<()> {
-    let output = |text: &str, is_final| json!({ "type": "output", "data": { "text": text, "is_final": is_final } });
+    let output =
+        |text: &str, is_final| json!({ "type": "output", "data": { "text": text, "is_final": is_final } });
     let done = json!({ "type": "status", "data": { "status": "done" } });
 
     let mut session = Session::make(Tether::from_environment(), "Deploy (Rust)").await?;

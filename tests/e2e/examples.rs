@@ -33,15 +33,21 @@ fn agent(stage: &Stage, command: &mut Command) -> Child {
 /// Answers what the example asks, once with a yes and once with a no, says something, and looks at what it made of it.
 /// The daemon is killed in between, which it does not mind.
 async fn converses(stage: &mut Stage, name: &str, start: impl Fn() -> Command) {
-    for (answer, verdict) in [(&["approve"][..], "Deployed."), (&["deny", "not today"], "Not deployed: not today")] {
+    for (answer, verdict) in
+        [(&["approve"][..], "Deployed."), (&["deny", "not today"], "Not deployed: not today")]
+    {
         let mut child = agent(stage, &mut start());
         let ask = eventually("the example asks", 60, || async {
             let open = stage.api.get("/api/approvals?state=open").await.ok();
             open.as_array().and_then(|open| open.first()).cloned()
         })
         .await;
-        let (id, session) = (ask["id"].as_str().unwrap().to_owned(), ask["session_id"].as_str().unwrap().to_owned());
-        assert_eq!((&ask["tool_name"], &ask["tool_input"]), (&json!("deploy"), &json!({ "to": "production" })));
+        let (id, session) =
+            (ask["id"].as_str().unwrap().to_owned(), ask["session_id"].as_str().unwrap().to_owned());
+        assert_eq!(
+            (&ask["tool_name"], &ask["tool_input"]),
+            (&json!("deploy"), &json!({ "to": "production" }))
+        );
         if verdict == "Deployed." {
             stage.daemon.kill9_and_restart().await;
         }
@@ -50,13 +56,18 @@ async fn converses(stage: &mut Stage, name: &str, start: impl Fn() -> Command) {
         stage.cli(&words).await.ok();
         let mut seen = stage.follow(&session);
         seen.says(verdict, 60).await;
-        seen.until("its turn is over", 60, |events| events.iter().any(|event| event.kind == "output_final")).await;
+        seen.until("its turn is over", 60, |events| events.iter().any(|event| event.kind == "output_final"))
+            .await;
         stage.api.input(&session, "well \"done\" \u{1f980}").await;
         seen.says("You said: well \"done\" \u{1f980}", 60).await;
         let ended = child.wait().await.expect("it can be waited for");
         assert!(ended.success(), "{name}: {ended}");
         let of = |text: &str| seen.of("output").iter().filter(|event| event.text("text") == text).count();
-        assert_eq!((of("The build is done."), of("It wants to be deployed."), of(verdict)), (1, 1, 1), "{name}");
+        assert_eq!(
+            (of("The build is done."), of("It wants to be deployed."), of(verdict)),
+            (1, 1, 1),
+            "{name}"
+        );
     }
 }
 
@@ -87,12 +98,22 @@ async fn the_example_in_bash_works() {
 #[tokio::test]
 async fn the_example_in_typescript_fits_its_types_and_works() {
     let mut stage = Stage::bare().await;
-    let (out, tools) = (stage.home.path().join("ts"), Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mcp/node_modules"));
+    let (out, tools) =
+        (stage.home.path().join("ts"), Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mcp/node_modules"));
     assert!(tools.is_dir(), "the compiler is not installed: call tests/run, or `npm ci` in tests/mcp");
     let mut compile = Command::new("node");
     compile.arg(tools.join("typescript/bin/tsc")).arg(example("agent.mts")).arg("--outDir").arg(&out);
     compile.arg("--typeRoots").arg(tools.join("@types"));
-    compile.args(["--types", "node", "--target", "es2023", "--module", "nodenext", "--strict", "--skipLibCheck"]);
+    compile.args([
+        "--types",
+        "node",
+        "--target",
+        "es2023",
+        "--module",
+        "nodenext",
+        "--strict",
+        "--skipLibCheck",
+    ]);
     compile.args(["--erasableSyntaxOnly", "--noUnusedLocals"]);
     done(&mut compile).await;
     converses(&mut stage, "agent.mts", || {
