@@ -116,7 +116,7 @@ mod tests {
             json!({"events": [output, 7]}),
             json!({"events": [output, {"type": "outptu", "data": {}}]}),
             json!({"events": [output, {"type": "output", "data": {}, "idempotency_key": ""}]}),
-            json!({"events": vec![output; MOST + 1]}),
+            json!({"events": vec![output.clone(); MOST + 1]}),
         ] {
             assert!(read(wrong.clone()).is_err(), "{wrong}");
         }

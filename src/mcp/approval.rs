@@ -174,14 +174,19 @@ fn same_question(known: &Approval, input: &RequestApproval) -> Result<(), ToolEr
 
 async fn answer_to(mut approval: Approval, wait: Duration, mut call: Call) -> Result<Decision, ToolError> {
     let (began, client) = (Instant::now(), call.client.clone());
-    let mut seen = began;
+    // When the daemon was last heard, and why not since then.
+    let (mut seen, mut lost) = (began, None);
     loop {
         if approval.state != ApprovalState::Open {
             return Ok(decision(&approval));
         }
         let left = wait.saturating_sub(began.elapsed());
-        if left.is_zero() {
-            return Ok(open_still(&approval));
+        let absent = lost.is_some() && seen.elapsed() > ABSENCE;
+        if left.is_zero() || absent {
+            return match lost {
+                None => Ok(open_still(&approval)),
+                Some(error) => Err(not_known(&approval, error)),
+            };
         }
         let waiting = format!("waiting for the person's answer to {}: {}", approval.id, approval.title);
         call.progress(began.elapsed(), wait, waiting).await;
@@ -191,27 +196,31 @@ async fn answer_to(mut approval: Approval, wait: Duration, mut call: Call) -> Re
             why = call.given_up() => return Err(given_up(why, &approval, &client).await),
         };
         match looked {
-            Ok(now) => (approval, seen) = (now, Instant::now()),
+            Ok(now) => (approval, seen, lost) = (now, Instant::now(), None),
             Err(error) if error.is_status(404) => {
                 return Err(ToolError::Text(format!(
                     "{} is gone, perhaps because its session was deleted: it is not allowed",
                     approval.request_id
                 )));
             }
-            Err(error) if error.is_passing() && seen.elapsed() < ABSENCE.min(wait) => {
+            Err(error) if error.is_passing() => {
                 call.progress(began.elapsed(), wait, error.to_string()).await;
-                tokio::time::sleep(PAUSE).await;
+                lost = Some(error);
+                tokio::time::sleep(PAUSE.min(wait.saturating_sub(began.elapsed()))).await;
             }
-            Err(error) => {
-                let error = ToolError::from(error);
-                return Err(ToolError::Text(format!(
-                    "{error}. It is not known whether the person answered, so it is not allowed; when the daemon is \
-                     back, go on waiting with request_id {}",
-                    approval.request_id
-                )));
-            }
+            Err(error) => return Err(not_known(&approval, error)),
         }
     }
+}
+
+/// The daemon cannot be asked: whether there is an answer is not known, which is no yes.
+fn not_known(approval: &Approval, error: ClientError) -> ToolError {
+    let error = ToolError::from(error);
+    ToolError::Text(format!(
+        "{error}. It is not known whether the person answered, so it is not allowed; when the daemon is back, go on \
+         waiting with request_id {}",
+        approval.request_id
+    ))
 }
 
 /// A question whose asker wants no answer any more is taken back; one that may come back stays.

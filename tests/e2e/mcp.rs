@@ -124,6 +124,7 @@ async fn every_tool_works(stage: &Stage, client: &mut McpClient) {
     let kinds: Vec<&str> =
         output["events"].as_array().unwrap().iter().filter_map(|e| e["type"].as_str()).collect();
     assert!(kinds.contains(&"output") && kinds.contains(&"session_state"), "{output}");
+    std::fs::write(stage.file("new.txt"), "# Hello\n").expect("written");
     let diff = client.call("get_diff", of.clone()).await;
     assert!(diff["diff"].as_str().is_some_and(|diff| diff.contains("+# Hello")), "{diff}");
     assert_eq!(
@@ -319,6 +320,8 @@ async fn runs(stage: &Stage, program: &str, args: &[&str]) -> String {
     let port = stage.model().port;
     let mut command = Command::new(program);
     command.args(args).env_clear().envs(stage.home.environment(Some(port))).current_dir(stage.home.work());
+    // Gemini leaves all servers out in a folder that it was not told to trust.
+    command.env("GEMINI_CLI_TRUST_WORKSPACE", "true");
     let done = command.stdin(Stdio::null()).kill_on_drop(true).output().await.expect("it starts");
     let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{program} {args:?}: {said}");

@@ -93,7 +93,10 @@ impl Program {
             Self::Pi => {
                 "Pi has no MCP of its own: install its extension once with `pi install npm:pi-mcp-adapter`, then start Pi again."
             }
-            Self::Claude | Self::Codex | Self::Opencode | Self::Gemini => {
+            Self::Gemini => {
+                "It counts for sessions that you start from now on, in folders that Gemini trusts."
+            }
+            Self::Claude | Self::Codex | Self::Opencode => {
                 "It counts for sessions that you start from now on."
             }
             Self::ClaudeDesktop | Self::Cursor | Self::Vscode | Self::Windsurf | Self::Zed => {
