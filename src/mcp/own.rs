@@ -84,6 +84,9 @@ pub(super) struct SendOutput {
     session_id: String,
     /// What to say (Markdown).
     text: String,
+    /// Whether this is the answer of your turn: the session then waits for the person.
+    #[serde(default)]
+    is_final: bool,
 }
 
 /// It is done and on disk.
@@ -94,7 +97,11 @@ pub(super) struct Done {
 }
 
 pub(super) async fn send_output(input: SendOutput, call: Call) -> Result<Done, ToolError> {
-    push(&call.client, &input.session_id, "output", &json!({ "text": input.text })).await?;
+    let SendOutput { session_id, text, is_final } = input;
+    push(&call.client, &session_id, "output", &json!({ "text": text, "is_final": is_final })).await?;
+    if is_final {
+        push(&call.client, &session_id, "status", &json!({ "status": "done" })).await?;
+    }
     Ok(Done { ok: true })
 }
 

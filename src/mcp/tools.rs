@@ -1,5 +1,7 @@
 //! The tools: what each takes, gives and does.
 
+use std::sync::Arc;
+
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -33,11 +35,48 @@ fn tool<I: JsonSchema + 'static, O: JsonSchema + 'static>(
         .idempotent(hints.again)
         // All of it is the person's own daemon.
         .open_world(false);
-    Tool::new(name, description, JsonObject::new())
+    let mut tool = Tool::new(name, description, JsonObject::new())
         .with_title(title)
         .with_input_schema::<I>()
         .with_output_schema::<O>()
-        .with_annotations(annotations)
+        .with_annotations(annotations);
+    tool.input_schema = Arc::new(tidy(&tool.input_schema, true));
+    tool.output_schema = tool.output_schema.map(|schema| Arc::new(tidy(&schema, false)));
+    tool
+}
+
+/// A schema without what is Rust's own (names of types, widths of numbers): some clients refuse formats that they do
+/// not know. In what is taken, an argument that may be absent has one plain type; the same clients refuse two.
+fn tidy(schema: &JsonObject, taken: bool) -> JsonObject {
+    let mut schema = schema.clone();
+    for name in ["title", "description", "$schema"] {
+        schema.remove(name);
+    }
+    tidy_part(&mut schema, taken);
+    schema
+}
+
+fn tidy_part(schema: &mut JsonObject, taken: bool) {
+    schema.remove("format");
+    if let (true, Some(Value::Array(types))) = (taken, schema.get("type"))
+        && let [one] = types.iter().filter(|kind| *kind != "null").collect::<Vec<_>>()[..]
+    {
+        let one = one.clone();
+        schema.insert("type".into(), one);
+    }
+    for (name, value) in schema.iter_mut() {
+        match value {
+            // What is in these has names of its own, which mean nothing here.
+            Value::Object(parts) if matches!(name.as_str(), "properties" | "$defs") => {
+                parts.values_mut().filter_map(Value::as_object_mut).for_each(|part| tidy_part(part, taken));
+            }
+            Value::Object(part) => tidy_part(part, taken),
+            Value::Array(parts) => {
+                parts.iter_mut().filter_map(Value::as_object_mut).for_each(|part| tidy_part(part, taken));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// All tools, those of an agent that registers itself first.
@@ -193,6 +232,9 @@ mod tests {
             }
             let output = tool.output_schema.as_ref().expect("an output schema");
             assert_eq!(output["type"], "object", "{name}");
+            for schema in [&tool.input_schema, output] {
+                assert!(!serde_json::to_string(schema).expect("JSON").contains("\"format\""), "{name}");
+            }
             let hints = tool.annotations.as_ref().expect("annotations");
             assert_eq!(hints.open_world_hint, Some(false), "{name}");
             assert!(hints.read_only_hint.is_some() && hints.destructive_hint.is_some(), "{name}");
@@ -213,6 +255,14 @@ mod tests {
         assert_eq!(required("check_input"), ["session_id"]);
         assert_eq!(required("run_agent"), ["prompt"]);
         assert_eq!(required("send_followup"), ["session_id", "text"]);
+    }
+
+    #[test]
+    fn an_argument_that_may_be_absent_has_one_type_and_keeps_its_name() {
+        let tool = all().into_iter().find(|tool| tool.name == "request_approval").expect("a tool");
+        assert_eq!(tool.input_schema["properties"]["title"]["type"], "string");
+        let output = tool.output_schema.expect("an output schema");
+        assert_eq!(output["properties"]["choice"]["type"], json!(["string", "null"]));
     }
 
     #[test]

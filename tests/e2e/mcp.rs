@@ -26,6 +26,11 @@ async fn stage() -> Stage {
     Stage::bare_in(home).await
 }
 
+/// The program of this name beside the one that is tested.
+fn sibling(name: &str) -> String {
+    Path::new(&program()).with_file_name(name).display().to_string()
+}
+
 async fn own_session(client: &mut McpClient) -> String {
     let args = json!({ "agent_name": "Rig", "agent_type": "script", "session_name": "from MCP" });
     let session = client.call("create_session", args).await;
@@ -51,6 +56,13 @@ async fn every_tool_works(stage: &Stage, client: &mut McpClient) {
     assert_eq!(client.ready["server"]["name"], "tether-agent");
     let tools = client.perform(json!({ "op": "tools" })).await;
     assert_eq!(tools["result"]["tools"].as_array().map(Vec::len), Some(10), "{tools}");
+    let hints = |name: &str| {
+        let all = tools["result"]["tools"].as_array().expect("a list");
+        all.iter().find(|tool| tool["name"] == name).expect("the tool")["annotations"].clone()
+    };
+    assert_eq!(hints("get_diff")["readOnlyHint"], true);
+    let run = hints("run_agent");
+    assert_eq!((&run["readOnlyHint"], &run["destructiveHint"]), (&json!(false), &json!(true)), "{run}");
 
     // An agent that registers itself.
     let own = own_session(client).await;
@@ -95,6 +107,10 @@ async fn every_tool_works(stage: &Stage, client: &mut McpClient) {
     let heard = given(&client.end(call).await["result"]);
     assert_eq!(heard["events"][0]["data"]["text"], "look at this", "{heard}");
     assert_eq!(heard["next_seq"], heard["events"][0]["seq"]);
+
+    let last = json!({ "session_id": own, "text": "That is all", "is_final": true });
+    client.call("send_output", last).await;
+    assert_eq!(stage.api.session(&own).await["state"], "AWAITING_INPUT");
 
     // A program that has others work.
     let args = json!({ "prompt": "write", "directory": stage.home.work(), "adapter": "demo", "wait": true });
@@ -178,7 +194,7 @@ async fn every_tool_works_over_http() {
 #[tokio::test]
 async fn nothing_but_a_yes_is_a_yes() {
     let mut stage = stage().await;
-    let mut client = McpClient::stdio(&stage.home, &[&program().replace("/tether", "/tether-mcp")]).await;
+    let mut client = McpClient::stdio(&stage.home, &[&sibling("tether-mcp")]).await;
     let own = own_session(&mut client).await;
 
     // Denied.
