@@ -32,6 +32,23 @@ fn an_id_cannot_leave_its_place_in_the_path() {
     assert_eq!(url, "http://127.0.0.1:1/api/approvals/..%2Fshutdown%3Fx=%23y");
 }
 
+#[test]
+fn a_daemon_behind_a_proxy_is_reached_under_its_whole_address() {
+    let connection = || Connection { host: "127.0.0.1".into(), port: 1, token: None };
+    for (address, url) in [
+        (None, "http://127.0.0.1:1/api/sessions"),
+        (Some("http://box:8"), "http://box:8/api/sessions"),
+        (Some("https://box/tether/"), "https://box/tether/api/sessions"),
+        (Some("https://box/tether"), "https://box/tether/api/sessions"),
+    ] {
+        let client = Client::for_agents(connection(), address).expect("a client");
+        let request = client.request(Method::GET, &["api", "sessions"]).build().expect("a request");
+        assert_eq!(request.url().as_str(), url);
+        assert_eq!(request.headers()[SURFACE_HEADER], "mcp");
+    }
+    assert!(Client::for_agents(connection(), Some("box")).is_err());
+}
+
 #[tokio::test]
 async fn nobody_there_is_told_with_the_address_and_the_cause() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

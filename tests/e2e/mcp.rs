@@ -97,10 +97,19 @@ async fn every_tool_works(stage: &Stage, client: &mut McpClient) {
     );
     assert_eq!(decision["allowed"], Value::Null, "a choice is no yes");
 
+    let call = client.begin_call("request_approval", question(&own)).await;
+    let approval = asked(stage, &own).await;
+    client.progress(call).await;
+    client.cancel(call).await;
+    eventually("the cancelled question is taken back", 20, || async {
+        (stage.api.approval(&approval).await["state"] == "cancelled").then_some(())
+    })
+    .await;
+
     let nothing = client.call("check_input", json!({ "session_id": own, "since_seq": 1000 })).await;
     assert_eq!(nothing, json!({ "events": [], "next_seq": 1000 }));
     let before = client.call("check_input", json!({ "session_id": own })).await;
-    assert_eq!(before["events"].as_array().map(Vec::len), Some(2), "the two answers: {before}");
+    assert_eq!(before["events"].as_array().map(Vec::len), Some(3), "the three ends: {before}");
     let args = json!({ "session_id": own, "since_seq": before["next_seq"], "wait_s": 60 });
     let call = client.begin_call("check_input", args).await;
     stage.cli(&["input", &own, "look at this"]).await.ok();
@@ -417,6 +426,42 @@ async fn the_server_says_what_it_misses() {
     assert!(wrong.code == 1 && wrong.err.contains("TETHER_API_URL"), "{}", wrong.err);
     let nobody = cli::tether(&home, &["mcp"]).await;
     assert!(nobody.code == 1 && nobody.err.contains("no MCP client"), "{}", nobody.err);
+}
+
+#[tokio::test]
+async fn another_daemon_is_named_by_its_address_and_not_by_a_project() {
+    let stage = stage().await;
+    let mut home = Home::new();
+    home.token = stage.api.token.clone();
+    std::fs::write(home.work().join(".env"), format!("TETHER_API_URL={}\n", stage.api.base))
+        .expect("written");
+    let refused = cli::tether(&home, &["mcp"]).await;
+    assert!(refused.code == 1 && refused.err.contains("may have come with a project"), "{}", refused.err);
+    std::fs::remove_file(home.work().join(".env")).expect("removed");
+    home.extra.insert("TETHER_API_URL".into(), stage.api.base.clone());
+    let mut client = McpClient::tether_mcp(&home).await;
+    let id = own_session(&mut client).await;
+    assert_eq!(stage.api.session(&id).await["name"], "from MCP");
+    client.close().await;
+}
+
+#[tokio::test]
+async fn a_client_that_waits_over_http_does_not_hold_up_a_daemon_that_stops() {
+    let mut stage = stage().await;
+    let mut client = McpClient::http(&stage.home).await;
+    let own = own_session(&mut client).await;
+    let call = client.begin_call("request_approval", question(&own)).await;
+    let approval = asked(&stage, &own).await;
+    client.progress(call).await;
+    let began = std::time::Instant::now();
+    assert!(stage.daemon.terminate().await.success());
+    assert!(began.elapsed() < std::time::Duration::from_secs(15), "{:?}", began.elapsed());
+    stage.daemon.start().await;
+    assert_eq!(
+        stage.api.approval(&approval).await["state"],
+        "open",
+        "a stop answers nothing and takes nothing back"
+    );
 }
 
 /// The tools that the docs name, in the order of their headings.
