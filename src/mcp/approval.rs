@@ -105,7 +105,8 @@ pub(super) async fn request_approval(input: RequestApproval, call: Call) -> Resu
     let session = input.session_id.clone();
     let approval = match &input.request_id {
         Some(request) => {
-            let known = find(&call.client, &session, request).await?.ok_or_else(|| {
+            let found = find(&call.client, &session, request).await;
+            let known = found.map_err(|error| not_known(request, error))?.ok_or_else(|| {
                 ToolError::Text(format!(
                     "no question {request} was asked in this session: leave request_id out to ask a new one"
                 ))
@@ -142,10 +143,23 @@ async fn ask(client: &Client, input: &RequestApproval) -> Result<Approval, ToolE
     // Of our own making, so that an id never means two questions and an old answer is never taken for a new one.
     let request = format!("req_{}", Uuid::now_v7().simple());
     let data = json!({ "request_id": request, "tool_name": tool_name, "tool_input": tool_input });
-    own::push(client, &input.session_id, "permission_request", &data).await?;
-    find(client, &input.session_id, &request)
-        .await?
-        .ok_or_else(|| ToolError::Text("the question was asked and is gone again: it is not allowed".into()))
+    own::push(client, &input.session_id, "permission_request", &data).await.map_err(|error| {
+        // A refusal says all that there is to say: nothing was asked.
+        if error.is_passing() { not_known(&request, error) } else { error.into() }
+    })?;
+    let deadline = Instant::now() + ABSENCE.min(Duration::from_secs(input.timeout_s));
+    loop {
+        match find(client, &input.session_id, &request).await {
+            Ok(Some(approval)) => return Ok(approval),
+            Ok(None) => {
+                return Err(ToolError::Text(
+                    "the question was asked and is gone again: it is not allowed".into(),
+                ));
+            }
+            Err(error) if error.is_passing() && Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+            Err(error) => return Err(not_known(&request, error)),
+        }
+    }
 }
 
 async fn find(client: &Client, session: &str, request: &str) -> Result<Option<Approval>, ClientError> {
@@ -185,7 +199,7 @@ async fn answer_to(mut approval: Approval, wait: Duration, mut call: Call) -> Re
         if left.is_zero() || absent {
             return match lost {
                 None => Ok(open_still(&approval)),
-                Some(error) => Err(not_known(&approval, error)),
+                Some(error) => Err(not_known(&approval.request_id, error)),
             };
         }
         let waiting = format!("waiting for the person's answer to {}: {}", approval.id, approval.title);
@@ -208,18 +222,17 @@ async fn answer_to(mut approval: Approval, wait: Duration, mut call: Call) -> Re
                 lost = Some(error);
                 tokio::time::sleep(PAUSE.min(wait.saturating_sub(began.elapsed()))).await;
             }
-            Err(error) => return Err(not_known(&approval, error)),
+            Err(error) => return Err(not_known(&approval.request_id, error)),
         }
     }
 }
 
 /// The daemon cannot be asked: whether there is an answer is not known, which is no yes.
-fn not_known(approval: &Approval, error: ClientError) -> ToolError {
+fn not_known(request: &str, error: ClientError) -> ToolError {
     let error = ToolError::from(error);
     ToolError::Text(format!(
         "{error}. It is not known whether the person answered, so it is not allowed; when the daemon is back, go on \
-         waiting with request_id {}",
-        approval.request_id
+         waiting with request_id {request}"
     ))
 }
 

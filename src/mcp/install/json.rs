@@ -4,6 +4,8 @@ use jsonc_parser::ParseOptions;
 use jsonc_parser::cst::{CstInputValue, CstObject, CstRootNode};
 use serde_json::Value;
 
+use super::in_order;
+
 /// What editors and agents take: JSON, comments and trailing commas. Anything looser is not ours to mend.
 fn options() -> ParseOptions {
     ParseOptions {
@@ -88,8 +90,8 @@ fn input(value: &Value) -> CstInputValue {
         Value::Number(number) => CstInputValue::Number(number.to_string()),
         Value::String(text) => CstInputValue::String(text.clone()),
         Value::Array(items) => CstInputValue::Array(items.iter().map(input).collect()),
-        Value::Object(map) => {
-            CstInputValue::Object(map.iter().map(|(name, value)| (name.clone(), input(value))).collect())
-        }
+        Value::Object(map) => CstInputValue::Object(
+            in_order(map).into_iter().map(|(name, value)| (name.clone(), input(value))).collect(),
+        ),
     }
 }

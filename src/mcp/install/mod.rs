@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use similar::TextDiff;
 
 pub use programs::{Places, Program};
@@ -189,6 +189,14 @@ fn is_ours(entry: &Value) -> bool {
     };
     let name = command.and_then(|command| Path::new(command).file_stem()).and_then(|name| name.to_str());
     matches!(name, Some("tether" | "tether-mcp"))
+}
+
+/// The fields of an entry as people write them: what it is and what it starts come first.
+fn in_order(entry: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    const FIRST: [&str; 5] = ["type", "source", "command", "args", "env"];
+    let mut fields: Vec<_> = entry.iter().collect();
+    fields.sort_by_key(|(name, _)| FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len()));
+    fields
 }
 
 /// Whether nothing but brackets is left.

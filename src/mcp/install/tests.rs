@@ -41,6 +41,12 @@ fn every_program_gets_the_server_and_loses_it_again_without_a_trace() {
         let plan = Plan::install(program, &places, "tether", &launch()).expect("a plan");
         assert!(!plan.is_done() && plan.diff().contains("+++"), "{program:?}");
         assert!(!plan.file.exists(), "planning changes nothing");
+        let text = plan.after.clone().expect("a text");
+        let args = text.find("args").unwrap_or(usize::MAX);
+        assert!(
+            text.find("command").is_some_and(|at| at < args),
+            "the program comes before its arguments: {text}"
+        );
         plan.apply().expect("applied");
         let again = Plan::install(program, &places, "tether", &launch()).expect("a plan");
         assert!(again.is_done(), "{program:?}: {}", again.diff());

@@ -3,6 +3,8 @@
 use serde_json::{Map, Value};
 use toml_edit::{DocumentMut, Item, Table};
 
+use super::in_order;
+
 fn parse(text: &str) -> Result<DocumentMut, String> {
     text.parse::<DocumentMut>().map_err(|error| {
         let first = error.to_string().lines().next().unwrap_or_default().to_owned();
@@ -69,7 +71,7 @@ fn to_toml(value: &Value) -> Item {
     match value {
         Value::Object(map) => {
             let mut table = Table::new();
-            for (name, value) in map {
+            for (name, value) in in_order(map) {
                 table.insert(name, Item::Value(inline(value)));
             }
             Item::Table(table)
@@ -89,7 +91,7 @@ fn inline(value: &Value) -> toml_edit::Value {
         Value::Array(items) => toml_edit::Value::Array(items.iter().map(inline).collect()),
         Value::Object(map) => {
             let mut table = toml_edit::InlineTable::new();
-            for (name, value) in map {
+            for (name, value) in in_order(map) {
                 table.insert(name, inline(value));
             }
             toml_edit::Value::InlineTable(table)
