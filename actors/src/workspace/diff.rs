@@ -4,16 +4,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use actix_web::get;
-use actix_web::web::{Data, Json};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::Api;
-use super::auth::Caller;
-use super::directories;
-use super::error::ApiError;
-use super::extract::SessionPath;
+use super::error::GitError;
 use super::git::Git;
+use super::look::head_commit;
+use super::settings::Workspaces;
 
 /// Longest diff in bytes; the rest is left out, which is said.
 const DIFF_BYTES: usize = 4 << 20;
@@ -24,72 +20,133 @@ const NEW_FILE_BYTES: u64 = 256 << 10;
 /// ... and all together.
 const NEW_BYTES: usize = 1 << 20;
 
-const DIFF: [&str; 4] = ["diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty"];
+/// Whatever is compared, nothing that the repository names is run for it.
+const DIFF: [&str; 5] = ["diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty", "--find-renames"];
 
 /// A diff, whole and file by file.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub(super) struct DiffAnswer {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Diff {
     /// Unified diff of everything.
-    diff: String,
+    pub diff: String,
     /// The same, cut into files.
-    files: Vec<FileDiff>,
+    pub files: Vec<FileDiff>,
     /// Whether something was left out because it is too long.
-    truncated: bool,
+    #[serde(default)]
+    pub truncated: bool,
 }
 
 /// The diff of one file.
-#[derive(Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-struct FileDiff {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct FileDiff {
     /// Its (new) path within the directory.
-    path: String,
+    pub path: String,
     /// How many places changed.
-    hunks: usize,
+    pub hunks: usize,
     /// Its part of the diff.
-    patch: String,
+    pub patch: String,
 }
 
-/// What the session's agent (or anybody) changed since the last commit.
-#[utoipa::path(tag = "sessions", params(("id" = String, Path)), responses((status = 200, body = DiffAnswer)))]
-#[get("/api/sessions/{id}/diff")]
-pub(super) async fn diff_session(
-    _: Caller,
-    api: Data<Api>,
-    path: SessionPath,
-) -> Result<Json<DiffAnswer>, ApiError> {
-    let entry = api.session(&path.id()?)?;
-    of(&api, Path::new(&entry.record.session.directory)).await.map(Json)
+/// A diff of what is staged, or of what is not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct StagedDiff {
+    /// Unified diff.
+    pub patch: String,
+    /// Lines added and removed, file by file.
+    pub stat: String,
+    /// Which of the two it is.
+    pub staged: bool,
+    /// Whether something was left out because it is too long.
+    #[serde(default)]
+    pub truncated: bool,
 }
 
-/// The diff of a directory; nothing if it is not the top of a work tree.
-pub(super) async fn of(api: &Api, folder: &Path) -> Result<DiffAnswer, ApiError> {
-    if folder.as_os_str().is_empty() || !directories::has_git(folder).await {
-        return Ok(DiffAnswer::default());
+impl Workspaces {
+    /// What is changed since the last commit; nothing if the folder is not the top of a work tree.
+    ///
+    /// # Errors
+    /// git cannot read the repository.
+    pub async fn diff(&self, folder: &Path) -> Result<Diff, GitError> {
+        let is_top = tokio::fs::symlink_metadata(folder.join(".git")).await.is_ok();
+        if folder.as_os_str().is_empty() || !is_top {
+            return Ok(Diff::default());
+        }
+        let _leave = self.look().await?;
+        let git = self.open(folder, false).await?;
+        let against = if head_commit(&git).await?.is_some() { &["HEAD"][..] } else { &[] };
+        compare(&git, against, true).await
     }
-    // A few at a time: each is a process or two, and reads the whole tree.
-    let _permit = api.git_runs.acquire().await.map_err(|_| ApiError::stopping())?;
-    let git = Git::at(folder).await?;
-    let has_commits = git.run(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], 1_000).await?.ok;
-    let mut args = DIFF.to_vec();
-    if has_commits {
-        args.push("HEAD");
+
+    /// What is staged, or what is not (files that git does not know included).
+    ///
+    /// # Errors
+    /// The folder is not the top of a work tree, or git cannot read it.
+    pub async fn staged_diff(&self, folder: &Path, trusted: bool, staged: bool) -> Result<StagedDiff, GitError> {
+        let _leave = self.look().await?;
+        let git = self.open(folder, trusted).await?;
+        let against = if staged { &["--cached"][..] } else { &[] };
+        let diff = compare(&git, against, !staged).await?;
+        Ok(StagedDiff { stat: stat(&diff.files), patch: diff.diff, staged, truncated: diff.truncated })
     }
-    args.push("--");
-    let tracked = git.run(&args, DIFF_BYTES).await?.or_refuse()?;
-    let list = ["ls-files", "--others", "--exclude-standard", "-z", "--"];
-    let others = git.run(&list, 1 << 20).await?.or_refuse()?;
-    let root = folder.to_owned();
-    let names = others.stdout;
-    let fresh = tokio::task::spawn_blocking(move || new_files(&root, &names))
-        .await
-        .map_err(|_| ApiError::stopping())?;
+}
+
+/// Compares as these arguments say, with or without the files that git does not know.
+pub async fn compare(git: &Git<'_>, against: &[&str], with_new: bool) -> Result<Diff, GitError> {
+    let args: Vec<&str> = DIFF.iter().chain(against).copied().chain(["--"]).collect();
+    let tracked = git.read(&args, DIFF_BYTES).await?.or_refuse()?;
     let mut diff = String::from_utf8_lossy(&tracked.stdout).into_owned();
     if tracked.cut {
         // The last file is cut in the middle: it goes.
         diff.truncate(diff.rfind("\ndiff --git ").map_or(0, |at| at + 1));
     }
-    diff.push_str(&fresh.patch);
+    let mut truncated = tracked.cut;
+    if with_new {
+        let list = ["ls-files", "--others", "--exclude-standard", "-z", "--"];
+        let others = git.read(&list, 1 << 20).await?.or_refuse()?;
+        let root = git.folder().to_owned();
+        let names = others.stdout;
+        let fresh = tokio::task::spawn_blocking(move || new_files(&root, &names))
+            .await
+            .map_err(|_| GitError::Unavailable("the daemon is stopping".to_owned()))?;
+        diff.push_str(&fresh.patch);
+        truncated |= others.cut || fresh.cut;
+    }
     let files = split(&diff);
-    Ok(DiffAnswer { diff, files, truncated: tracked.cut || others.cut || fresh.cut })
+    Ok(Diff { diff, files, truncated })
+}
+
+/// Lines added and removed, as `git diff --stat` shows them.
+pub fn stat(files: &[FileDiff]) -> String {
+    let (mut added, mut removed) = (0, 0);
+    let mut text = String::new();
+    let width = files.iter().map(|file| file.path.chars().count()).max().unwrap_or(0);
+    for file in files {
+        let body = file.patch.lines().skip_while(|line| !line.starts_with("@@ "));
+        let count = |sign: char| body.clone().filter(|line| line.starts_with(sign)).count();
+        let (plus, minus) = (count('+'), count('-'));
+        added += plus;
+        removed += minus;
+        let is_binary = file.patch.lines().any(|line| line.starts_with("Binary files ") || line == "GIT binary patch");
+        let change = match (is_binary, plus + minus) {
+            (true, _) => "Bin".to_owned(),
+            (_, 0) => "0".to_owned(),
+            (_, all) => {
+                let most = all.max(40);
+                format!("{all} {}{}", "+".repeat((plus * 40).div_ceil(most)), "-".repeat((minus * 40).div_ceil(most)))
+            }
+        };
+        text.push_str(&format!(" {:width$} | {change}\n", file.path));
+    }
+    if !files.is_empty() {
+        let s = |count: usize| if count == 1 { "" } else { "s" };
+        text.push_str(&format!(
+            " {} file{} changed, {added} insertion{}(+), {removed} deletion{}(-)\n",
+            files.len(),
+            s(files.len()),
+            s(added),
+            s(removed)
+        ));
+    }
+    text
 }
 
 struct NewFiles {
