@@ -40,6 +40,7 @@ mod status;
 mod steering;
 mod throttle;
 mod trust;
+mod workspaces;
 mod ws;
 
 #[cfg(test)]
@@ -59,6 +60,7 @@ use error::ApiError;
 pub use external_sessions::{ExternalSession, SyncAnswer};
 pub use server::{BindError, Listener, Running, ServeError, bind, serve};
 pub use shutdown::{ShutdownSwitch, Stop};
+pub use workspaces::{Cleaned, WorkspaceList};
 
 /// What the HTTP side needs to know; the configuration fills it in.
 #[derive(Clone, Debug)]
@@ -132,8 +134,6 @@ pub struct Api {
     sockets: Sockets,
     docs: openapi::Docs,
     renderer: render::Renderer,
-    /// How many diffs may be made at once.
-    git_runs: tokio::sync::Semaphore,
 }
 
 impl Api {
@@ -149,7 +149,6 @@ impl Api {
             sockets: Sockets::default(),
             docs: openapi::Docs::default(),
             renderer: render::Renderer::default(),
-            git_runs: tokio::sync::Semaphore::new(2),
             log: world.log().clone(),
             world,
             settings,

@@ -5,7 +5,9 @@
 //! and is seen by no `git branch`. To restore one the work tree is saved first, then brought from the one state to the
 //! other; where something that is not saved (an ignored file) would be overwritten, git refuses and nothing changes.
 
-use std::ffi::OsString;
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -194,6 +196,7 @@ impl Workspaces {
             last => record(&git, session, &now, last, &format!("before restoring checkpoint {number}")).await?,
         };
         let files_changed = changed_files(&git, Some(&now.tree), &wanted).await?;
+        refuse_to_overwrite(&git, &now.tree, &wanted).await?;
         let args = ["read-tree", "-m", "-u", &now.tree, &wanted];
         git.aside(&args, &[index(&now)], PATIENCE).await?.or_refuse()?;
         Ok(Restored { restored: target, saved, files_changed })
@@ -351,6 +354,66 @@ async fn base(git: &Git<'_>, commit: &str) -> Result<String, GitError> {
     }
     let empty = git.read(&["hash-object", "-t", "tree", "/dev/null"], SHORT).await?.or_refuse()?;
     Ok(empty.text())
+}
+
+/// git takes ignored files for worthless and overwrites them. They are in no checkpoint, so they are not.
+async fn refuse_to_overwrite(git: &Git<'_>, now: &str, wanted: &str) -> Result<(), GitError> {
+    let args = ["diff-tree", "-r", "--name-status", "--no-renames", "-z", now, wanted];
+    let told = git.aside(&args, &[], PATIENCE).await?.or_refuse()?;
+    if told.cut {
+        return Err(GitError::Failed("too many files differ from that checkpoint".to_owned()));
+    }
+    let folder = git.folder().to_owned();
+    let look = tokio::task::spawn_blocking(move || in_the_way(&folder, &told.stdout));
+    let found = look.await.map_err(|_| GitError::Unavailable("the daemon is stopping".to_owned()))?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let names = found.iter().take(5).map(|path| path.to_string_lossy()).collect::<Vec<_>>().join(", ");
+    Err(GitError::Failed(format!(
+        "nothing was restored: {names} would be overwritten, which git ignores and no checkpoint holds; move it away, \
+         then try again"
+    )))
+}
+
+/// What lies where files are to be made, and is not itself about to go. `changes`: letter, NUL, path, NUL.
+fn in_the_way(folder: &Path, changes: &[u8]) -> Vec<PathBuf> {
+    let fields: Vec<&[u8]> = changes.split(|b| *b == 0).collect();
+    let of = |letter: &'static [u8]| {
+        let paths = fields.chunks_exact(2).filter(move |pair| pair.first() == Some(&letter));
+        paths.filter_map(|pair| pair.get(1)).map(|path| PathBuf::from(OsStr::from_bytes(path)))
+    };
+    let goes: HashSet<PathBuf> = of(b"D").collect();
+    let mut found = Vec::new();
+    for path in of(b"A") {
+        for part in path.ancestors().filter(|part| !part.as_os_str().is_empty()) {
+            let Ok(lies) = std::fs::symlink_metadata(folder.join(part)) else { continue };
+            let whole = part == path;
+            if lies.is_dir() {
+                // A folder in which the file is made, or one that must be empty by then.
+                if whole {
+                    stays(folder, part, &goes, &mut found);
+                }
+            } else if !goes.contains(part) {
+                found.push(part.to_owned());
+            }
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Files in a folder that are not about to go.
+fn stays(top: &Path, folder: &Path, goes: &HashSet<PathBuf>, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(top.join(folder)).into_iter().flatten().flatten() {
+        let path = folder.join(entry.file_name());
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => stays(top, &path, goes, found),
+            _ if !goes.contains(&path) => found.push(path),
+            _ => {}
+        }
+    }
 }
 
 async fn changed_files(git: &Git<'_>, before: Option<&str>, tree: &str) -> Result<usize, GitError> {

@@ -282,7 +282,7 @@ async fn sessions_share_a_clone_and_have_work_trees_and_branches_of_their_own() 
     assert_eq!(branch_of(&second.directory).as_deref(), Some("tether/abcdef-2"));
     let status = workspaces.status(&first.directory, false).await.expect("read");
     assert!(status.is_worktree && !status.dirty && status.remote_branch.is_none(), "{status:?}");
-    assert_eq!(git(&first.directory, &["config", "user.email"]), "tether@localhost");
+    assert_eq!(git(&first.directory, &["config", "--local", "user.email"]), "tether@localhost");
     let repos = workspaces.repos().await;
     assert_eq!((repos.len(), repos[0].worktree_count, repos[0].hash.len()), (1, 2, 8));
     let sizes: Vec<u64> = workspaces.found().await.into_iter().map(|found| found.bytes).collect();
