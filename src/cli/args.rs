@@ -70,6 +70,10 @@ pub enum Command {
     Agents,
     /// List directories whose own settings for agents count, or say so of one
     Trust(TrustArgs),
+    /// Look at or change the repository of a session
+    Git(GitArgs),
+    /// List the work trees that were made for sessions, or remove those whose session is gone
+    Workspaces(WorkspacesArgs),
     /// Write a session to a file: its events, or the conversation
     Export(ExportArgs),
     /// Check that the daemon answers and the token fits
@@ -195,9 +199,9 @@ pub struct SyncArgs {
 /// `tether new`
 #[derive(Debug, Args)]
 pub struct NewArgs {
-    /// Where the agent works
-    #[arg(default_value = ".", hide_default_value = true)]
-    pub directory: String,
+    /// Where the agent works; here when left out
+    #[arg(conflicts_with = "clone")]
+    pub directory: Option<String>,
     /// What to say first; without it the session waits
     #[arg(short = 'm', long, value_name = "TEXT")]
     pub prompt: Option<String>,
@@ -210,6 +214,181 @@ pub struct NewArgs {
     /// Chat platform to bind it to
     #[arg(short, long, alias = "bridge")]
     pub platform: Option<String>,
+    /// Clone this repository, and work in a work tree of it on a branch of its own
+    #[arg(short, long, value_name = "URL")]
+    pub clone: Option<String>,
+    /// The branch to begin at; the repository's default when left out
+    #[arg(short, long, requires = "clone")]
+    pub branch: Option<String>,
+    /// Clone the newest commit of each branch only
+    #[arg(long, requires = "clone")]
+    pub shallow: bool,
+    /// Make a branch of its own also with --full-clone
+    #[arg(long, requires = "clone")]
+    pub auto_branch: bool,
+    /// A clone that no other session shares, instead of a work tree
+    #[arg(long, requires = "clone")]
+    pub full_clone: bool,
+    /// Work in a work tree of its own, on a branch of its own, beside the repository in DIRECTORY
+    #[arg(long, conflicts_with = "clone")]
+    pub worktree: bool,
+}
+
+/// `tether git`
+#[derive(Debug, Args)]
+pub struct GitArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub action: GitAction,
+}
+
+/// What `tether git` can do.
+#[derive(Debug, Subcommand)]
+pub enum GitAction {
+    /// Branch, remote, what is not committed, the last commit
+    Status(SessionArgs),
+    /// The newest commits
+    Log {
+        /// Session id, or enough of its beginning
+        #[arg(value_name = "ID")]
+        session: String,
+        /// So many (1 to 100)
+        #[arg(short = 'n', long = "count", default_value_t = 10)]
+        count: usize,
+    },
+    /// What is changed since the last commit, new files included
+    Diff {
+        /// Session id, or enough of its beginning
+        #[arg(value_name = "ID")]
+        session: String,
+        /// Only what is staged
+        #[arg(long)]
+        staged: bool,
+    },
+    /// Commit everything that is not ignored
+    Commit {
+        /// Session id, or enough of its beginning
+        #[arg(value_name = "ID")]
+        session: String,
+        /// The message
+        #[arg(short, long, value_name = "TEXT")]
+        message: String,
+        /// Only what is staged
+        #[arg(long)]
+        staged: bool,
+    },
+    /// Push a branch, and have it follow the remote one
+    Push {
+        /// Session id, or enough of its beginning
+        #[arg(value_name = "ID")]
+        session: String,
+        /// The remote's name
+        #[arg(long, default_value = "origin")]
+        remote: String,
+        /// The branch; the one that is checked out when left out
+        #[arg(long)]
+        branch: Option<String>,
+    },
+    /// Make a branch and check it out
+    Branch {
+        /// Session id, or enough of its beginning
+        #[arg(value_name = "ID")]
+        session: String,
+        /// Its name
+        name: String,
+        /// Stay on the branch that is checked out
+        #[arg(long)]
+        no_checkout: bool,
+    },
+    /// Check a branch out
+    Checkout {
+        /// Session id, or enough of its beginning
+        #[arg(value_name = "ID")]
+        session: String,
+        /// Its name
+        branch: String,
+    },
+    /// Make a pull request (with gh) or a merge request (with glab)
+    Pr {
+        /// Session id, or enough of its beginning
+        #[arg(value_name = "ID")]
+        session: String,
+        /// Its title
+        #[arg(short, long)]
+        title: String,
+        /// What it says
+        #[arg(short, long, default_value = "")]
+        body: String,
+        /// The branch that it shall go into; the repository's default when left out
+        #[arg(long)]
+        base: Option<String>,
+        /// It is not ready for review yet
+        #[arg(long)]
+        draft: bool,
+        /// Do not push the branch first
+        #[arg(long)]
+        no_push: bool,
+    },
+    /// List the saved states of the work tree, or show what one changed
+    Checkpoints {
+        /// Session id, or enough of its beginning
+        #[arg(value_name = "ID")]
+        session: String,
+        /// Show what this one changed
+        #[arg(conflicts_with = "save")]
+        number: Option<u64>,
+        /// With a number: show what was changed since
+        #[arg(long, requires = "number")]
+        now: bool,
+        /// Save the work tree as it is
+        #[arg(long)]
+        save: bool,
+    },
+    /// Put the work tree back to a checkpoint; how it is now is saved first
+    Restore {
+        /// Session id, or enough of its beginning
+        #[arg(value_name = "ID")]
+        session: String,
+        /// The checkpoint's number
+        number: u64,
+    },
+}
+
+impl GitAction {
+    /// The session that is meant.
+    pub fn session(&self) -> &str {
+        match self {
+            Self::Status(SessionArgs { session })
+            | Self::Log { session, .. }
+            | Self::Diff { session, .. }
+            | Self::Commit { session, .. }
+            | Self::Push { session, .. }
+            | Self::Branch { session, .. }
+            | Self::Checkout { session, .. }
+            | Self::Pr { session, .. }
+            | Self::Checkpoints { session, .. }
+            | Self::Restore { session, .. } => session,
+        }
+    }
+}
+
+/// `tether workspaces`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct WorkspacesArgs {
+    /// Only those whose session is gone, or rests for more than a day
+    #[arg(long)]
+    pub stale: bool,
+    /// What to do; lists them when left out
+    #[command(subcommand)]
+    pub action: Option<WorkspacesAction>,
+}
+
+/// What `tether workspaces` can do.
+#[derive(Debug, Subcommand)]
+pub enum WorkspacesAction {
+    /// Remove those whose session is gone
+    Clean,
 }
 
 /// `tether interrupt`

@@ -206,7 +206,7 @@ fn debug_output_holds_no_secret() {
 #[test]
 fn unknown_names_in_files_are_warned_of_and_those_of_the_peer_are_not() {
     let home = Home::new()
-        .personal("TETHER_AGENT_PROT=1\nTETHER_GIT_USER_NAME=x\nTELEGRAM_BOT_TOKEN=x\nOTHER=1\nnonsense\n")
+        .personal("TETHER_AGENT_PROT=1\nTETHER_SSH_PORT=x\nTELEGRAM_BOT_TOKEN=x\nOTHER=1\nnonsense\n")
         .env("TETHER_WHATEVER", "1");
     let settings = home.settings();
     let place = home.path(".config/tether/config.env");
@@ -222,7 +222,7 @@ fn unknown_names_in_files_are_warned_of_and_those_of_the_peer_are_not() {
     );
     assert_eq!(
         settings.notes,
-        [format!("TETHER_GIT_USER_NAME ({}:2) has no effect in this version", place.display())]
+        [format!("TETHER_SSH_PORT ({}:2) has no effect in this version", place.display())]
     );
 }
 
