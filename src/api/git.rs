@@ -12,8 +12,8 @@ use serde::Serialize;
 use tether_actors::domain::ids::SessionId;
 use tether_actors::session::WorkTreeChanged;
 use tether_actors::workspace::{
-    Against, Checkpoint, CheckpointDiff, Commit, Committed, GitError, PullRequest, PullRequestWanted, Pushed, RepoStatus,
-    Restored, StagedDiff, Workspaces,
+    Against, Checkpoint, CheckpointDiff, Commit, Committed, GitError, PullRequest, PullRequestWanted, Pushed,
+    RepoStatus, Restored, StagedDiff, Workspaces,
 };
 
 use super::Api;
@@ -30,7 +30,9 @@ const SHORT: usize = 256;
 impl From<GitError> for ApiError {
     fn from(error: GitError) -> Self {
         let status = match &error {
-            GitError::Invalid(_) | GitError::Failed(_) | GitError::Clone(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            GitError::Invalid(_) | GitError::Failed(_) | GitError::Clone(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             GitError::NotFound(_) => StatusCode::NOT_FOUND,
             GitError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             GitError::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
@@ -73,7 +75,11 @@ async fn change<T: 'static>(
     responses((status = 200, body = RepoStatus), (status = 422, body = ErrorBody))
 )]
 #[get("/api/sessions/{id}/git")]
-pub(super) async fn git_status(_: Caller, api: Data<Api>, path: SessionPath) -> Result<Json<RepoStatus>, ApiError> {
+pub(super) async fn git_status(
+    _: Caller,
+    api: Data<Api>,
+    path: SessionPath,
+) -> Result<Json<RepoStatus>, ApiError> {
     let (directory, trusted) = place(&api, &path.id()?)?;
     Ok(Json(api.world.workspaces().status(&directory, trusted).await?))
 }

@@ -49,7 +49,9 @@ pub async fn run(args: GitArgs, mut cx: Context) -> Result<(), Failure> {
             }
             if made.hooks_skipped {
                 let place = &session.directory;
-                eprintln!("Note: the repository's hooks were not run (to have them run: tether trust yes {place})");
+                eprintln!(
+                    "Note: the repository's hooks were not run (to have them run: tether trust yes {place})"
+                );
             }
             Ok(cx.out.line(format!("Committed {}: {}", made.commit.hash, one_line(&made.commit.message)))?)
         }
@@ -115,7 +117,9 @@ pub async fn run(args: GitArgs, mut cx: Context) -> Result<(), Failure> {
             let s = if files == 1 { "" } else { "s" };
             cx.out.line(format!("Restored checkpoint {number} ({files} file{s} changed)"))?;
             let id = short(id, 12);
-            Ok(cx.out.line(format!("What was before is checkpoint {saved}: tether git restore {id} {saved}"))?)
+            Ok(cx
+                .out
+                .line(format!("What was before is checkpoint {saved}: tether git restore {id} {saved}"))?)
         }
     }
 }
@@ -161,7 +165,8 @@ fn status_lines(status: &RepoStatus) -> Vec<String> {
         lines.push(format!("Remote:  {}", one_line(url)));
     }
     lines.push(if status.dirty {
-        let (staged, unstaged, untracked) = (status.staged_count, status.unstaged_count, status.untracked_count);
+        let (staged, unstaged, untracked) =
+            (status.staged_count, status.unstaged_count, status.untracked_count);
         format!("Status:  dirty  ({staged} staged, {unstaged} unstaged, {untracked} untracked)")
     } else {
         "Status:  clean".to_owned()

@@ -157,7 +157,8 @@ pub mod tests {
                 "sess_0123456 awaiting input   Fix it                         /p",
             ]
         );
-        let on_branch = Session { branch: Some("main".into()), ..session("sess_0123456789ab", "RUNNING", "x") };
+        let on_branch =
+            Session { branch: Some("main".into()), ..session("sess_0123456789ab", "RUNNING", "x") };
         let told = lines(&[on_branch], 100);
         assert!(told[0].ends_with(" BRANCH") && told[2].ends_with(" main"), "{told:?}");
         assert_eq!(lines(&sessions, 40)[1].chars().count(), 12 + 1 + 16 + 1 + 30 + 1 + 30);

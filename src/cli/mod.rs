@@ -15,6 +15,7 @@ mod doctor;
 mod export;
 mod failure;
 mod git;
+mod git_args;
 mod grants;
 mod init;
 mod input;

@@ -56,7 +56,8 @@ const ACTIVE: usize = 5;
 fn active_lines(sessions: &[Session]) -> Vec<String> {
     let active: Vec<&Session> = sessions.iter().filter(|session| session.state.is_active()).collect();
     let told = active.iter().take(ACTIVE).map(|session| {
-        let branch = session.branch.as_ref().map(|branch| format!(" ({})", one_line(branch))).unwrap_or_default();
+        let branch =
+            session.branch.as_ref().map(|branch| format!(" ({})", one_line(branch))).unwrap_or_default();
         let place = if session.directory.is_empty() { "no directory" } else { &session.directory };
         let (id, state) = (short(session.id.as_str(), 12), label(session.state));
         format!("          {id} {state} in {}{branch}", one_line(place))

@@ -41,8 +41,13 @@ pub async fn run(args: &WorkspacesArgs, mut cx: Context) -> Result<(), Failure> 
 
 fn lines(list: &WorkspaceList, now: Stamp, width: usize) -> Vec<String> {
     let rest = width.saturating_sub(12 + 16 + 10 + 8 + 4).max(30);
-    let columns =
-        [Column("SESSION", 12), Column("STATE", 16), Column("SIZE", 10), Column("ACTIVE", 8), Column("PATH", rest)];
+    let columns = [
+        Column("SESSION", 12),
+        Column("STATE", 16),
+        Column("SIZE", 10),
+        Column("ACTIVE", 8),
+        Column("PATH", rest),
+    ];
     let rows: Vec<Vec<String>> = list
         .workspaces
         .iter()

@@ -5,8 +5,8 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 use tether_actors::workspace::{
-    Checkpoint, CheckpointDiff, Commit, Committed, Diff, PullRequest, PullRequestWanted, Pushed, RepoStatus, Restored,
-    StagedDiff,
+    Checkpoint, CheckpointDiff, Commit, Committed, Diff, PullRequest, PullRequestWanted, Pushed, RepoStatus,
+    Restored, StagedDiff,
 };
 
 use super::{Client, ClientError};
@@ -39,7 +39,12 @@ impl Client {
     }
 
     /// Commits.
-    pub async fn git_commit(&self, session: &str, message: &str, add_all: bool) -> Result<Committed, ClientError> {
+    pub async fn git_commit(
+        &self,
+        session: &str,
+        message: &str,
+        add_all: bool,
+    ) -> Result<Committed, ClientError> {
         self.change(session, &["commit"], &json!({ "message": message, "add_all": add_all })).await
     }
 
@@ -72,7 +77,8 @@ impl Client {
         wanted: &PullRequestWanted,
     ) -> Result<PullRequest, ClientError> {
         let PullRequestWanted { title, body, base, draft, auto_push } = wanted;
-        let body = json!({ "title": title, "body": body, "base": base, "draft": draft, "auto_push": auto_push });
+        let body =
+            json!({ "title": title, "body": body, "base": base, "draft": draft, "auto_push": auto_push });
         self.change(session, &["pr"], &body).await
     }
 

@@ -37,7 +37,8 @@ pub struct GitSettings {
 impl GitSettings {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let mut flag = |name| sources::flag(&reader.text(name)).unwrap_or(false);
-        let (auto_checkpoint, auto_branch) = (flag("TETHER_GIT_AUTO_CHECKPOINT"), flag("TETHER_GIT_AUTO_BRANCH"));
+        let (auto_checkpoint, auto_branch) =
+            (flag("TETHER_GIT_AUTO_CHECKPOINT"), flag("TETHER_GIT_AUTO_BRANCH"));
         Self {
             workspace_dir: reader.path("TETHER_WORKSPACE_DIR"),
             max_disk_gib: reader.limit("TETHER_WORKSPACE_MAX_DISK_GB"),
@@ -59,7 +60,9 @@ impl GitSettings {
             workspaces: self.workspace_dir.clone().unwrap_or_else(|| data_dir.join("workspaces")),
             repos: data_dir.join("repos"),
             max_bytes: self.max_disk_gib.map(|gib| gib.saturating_mul(1 << 30)),
-            repo_retention: self.repo_retention_days.map(|days| Duration::from_secs(u64::from(days) * 86_400)),
+            repo_retention: self
+                .repo_retention_days
+                .map(|days| Duration::from_secs(u64::from(days) * 86_400)),
             auto_checkpoint: self.auto_checkpoint,
             auto_branch: self.auto_branch,
             branch_pattern: self.branch_pattern.clone(),

@@ -16,6 +16,7 @@ mod elsewhere;
 mod export;
 mod external;
 mod garbage;
+mod git;
 mod installed;
 mod limit;
 mod many;

@@ -367,7 +367,9 @@ impl Handler<DeleteCell> for Registry {
                 let existed = log.delete_session(id.clone()).await?;
                 let _ = tokio::fs::remove_dir_all(&spool).await;
                 // Nobody waits for it; what is left by a crash now can be cleaned up later.
-                tokio::spawn(async move { retention::remove_work(&workspaces, &id, record.as_deref()).await });
+                tokio::spawn(
+                    async move { retention::remove_work(&workspaces, &id, record.as_deref()).await },
+                );
                 if existed { Ok(()) } else { Err(SessionError::NotFound) }
             };
             Box::pin(deleted.into_actor(registry).map(move |deleted, registry, _| {

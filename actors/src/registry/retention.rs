@@ -26,12 +26,18 @@ pub(super) fn is_over(session: &Session, keep: Duration, now: Stamp) -> bool {
 
 /// What a deleted session leaves behind in repositories goes too: its work tree if it was made for it, else its
 /// checkpoints.
-pub(super) async fn remove_work(workspaces: &Workspaces, session: &SessionId, record: Option<&SessionRecord>) {
+pub(super) async fn remove_work(
+    workspaces: &Workspaces,
+    session: &SessionId,
+    record: Option<&SessionRecord>,
+) {
     let branch = record.and_then(|record| record.session.working_branch.as_deref());
     match workspaces.remove(session, branch, false).await {
         Ok(Removed::Gone | Removed::Left) => return,
         Ok(Removed::Nothing) => {}
-        Err(error) => return warn!(%session, %error, "the work tree of a deleted session could not be removed"),
+        Err(error) => {
+            return warn!(%session, %error, "the work tree of a deleted session could not be removed");
+        }
     }
     let directory = record.map(|record| record.session.directory.as_str()).unwrap_or_default();
     if directory.is_empty() {
@@ -46,7 +52,9 @@ impl Registry {
     /// Looks for shared clones that nobody used for long, at once and every hour.
     pub(super) fn watch_repos(&mut self, ctx: &mut Context<Self>) {
         let workspaces = self.settings.session.workspaces.clone();
-        if workspaces.settings().repo_retention.is_none() || workspaces.settings().repos.as_os_str().is_empty() {
+        if workspaces.settings().repo_retention.is_none()
+            || workspaces.settings().repos.as_os_str().is_empty()
+        {
             return;
         }
         let prune = move |workspaces: Workspaces| async move {

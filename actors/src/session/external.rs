@@ -184,7 +184,9 @@ impl Handler<PushEvent> for Session {
         {
             ctx.cancel_future(timer);
         }
-        if before == SessionState::Running && matches!(self.state(), SessionState::AwaitingInput | SessionState::Error) {
+        if before == SessionState::Running
+            && matches!(self.state(), SessionState::AwaitingInput | SessionState::Error)
+        {
             self.look_at_branch(ctx);
             self.save_turn(ctx);
         }

@@ -110,7 +110,9 @@ impl Session {
                 }
             };
             match draft {
-                Some(draft) => session.commit_then(vec![draft], Vec::new(), ctx, |session, ctx| session.pump(ctx)),
+                Some(draft) => {
+                    session.commit_then(vec![draft], Vec::new(), ctx, |session, ctx| session.pump(ctx))
+                }
                 None => session.pump(ctx),
             }
         }));
@@ -184,7 +186,8 @@ impl Handler<WorkTreeChanged> for Session {
     fn handle(&mut self, msg: WorkTreeChanged, ctx: &mut Self::Context) -> Self::Result {
         self.look_at_branch(ctx);
         let Some(checkpoint) = msg.checkpoint else { return Box::pin(fut::ok(())) };
-        let answer = self.answer(vec![checkpoint_draft(&checkpoint)], Vec::new(), Class::Essential, |_, _| {});
+        let answer =
+            self.answer(vec![checkpoint_draft(&checkpoint)], Vec::new(), Class::Essential, |_, _| {});
         Box::pin(answer.map(|result, _, _| result.map(drop)))
     }
 }

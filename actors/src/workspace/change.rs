@@ -47,13 +47,14 @@ impl Workspaces {
         add_all: bool,
     ) -> Result<Committed, GitError> {
         let git = self.open(folder, trusted).await?;
-        git.may_write()?;
+        git.may_add().await?;
         if add_all {
             git.write(&["add", "--all", "--", "."], b"", CHANGE).await?.or_refuse()?;
         }
         // A merge may be concluded without a change.
         let merging = git.read(&["rev-parse", "--verify", "--quiet", "MERGE_HEAD"], 1000).await?.ok;
-        let is_clean = git.read(&["diff", "--cached", "--quiet", "--no-ext-diff", "--ignore-submodules=dirty"], 1000);
+        let is_clean =
+            git.read(&["diff", "--cached", "--quiet", "--no-ext-diff", "--ignore-submodules=dirty"], 1000);
         if !merging && is_clean.await?.ok {
             let text = if add_all { "working tree is clean" } else { "nothing is staged" };
             return Err(GitError::Failed(format!("Nothing to commit: {text}")));
@@ -67,7 +68,8 @@ impl Workspaces {
         args.extend(["commit", "--quiet", "--cleanup=whitespace", "--file=-"]);
         git.write(&args, message.as_bytes(), CHANGE).await?.or_refuse()?;
         let commit = log(&git, 1).await?.pop();
-        let commit = commit.ok_or_else(|| GitError::Failed("the commit was made and cannot be read".to_owned()))?;
+        let commit =
+            commit.ok_or_else(|| GitError::Failed("the commit was made and cannot be read".to_owned()))?;
         let hooks_skipped = !git.runs_hooks() && has_commit_hooks(&git).await;
         Ok(Committed { commit, hooks_skipped })
     }
@@ -75,7 +77,8 @@ impl Workspaces {
     /// Who commits where neither the person nor the repository says so.
     fn identity(&self, git: &Git<'_>) -> [Option<String>; 2] {
         let known = |name: &str, variables: [&str; 2]| {
-            git.setting(name).is_some() || variables.iter().any(|variable| std::env::var_os(variable).is_some())
+            git.setting(name).is_some()
+                || variables.iter().any(|variable| std::env::var_os(variable).is_some())
         };
         let settings = self.settings();
         let name = known("user.name", ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"]);
@@ -117,8 +120,12 @@ impl Workspaces {
         let done = git.write(&args, b"", CHANGE).await?;
         if !done.ok {
             // What was refused and why is in the porcelain; the rest is on standard error.
-            let refused: Vec<String> =
-                done.text().lines().filter(|line| line.starts_with('!')).map(|line| line.replace('\t', " ")).collect();
+            let refused: Vec<String> = done
+                .text()
+                .lines()
+                .filter(|line| line.starts_with('!'))
+                .map(|line| line.replace('\t', " "))
+                .collect();
             let words = [refused.join("\n"), done.words()].into_iter().filter(|words| !words.is_empty());
             return Err(GitError::Failed(names::redacted(&words.collect::<Vec<_>>().join("\n"))));
         }
@@ -138,8 +145,11 @@ impl Workspaces {
     ) -> Result<String, GitError> {
         let name = names::branch(name)?;
         let git = self.open(folder, trusted).await?;
-        let args =
-            if checkout { vec!["switch", "--quiet", "--create", name, "--"] } else { vec!["branch", "--no-track", "--", name] };
+        let args = if checkout {
+            vec!["switch", "--quiet", "--create", name, "--"]
+        } else {
+            vec!["branch", "--no-track", "--", name]
+        };
         git.write(&args, b"", CHANGE).await?.or_refuse()?;
         Ok(name.to_owned())
     }
@@ -169,7 +179,8 @@ pub async fn current(git: &Git<'_>) -> Result<String, GitError> {
 async fn has_commit_hooks(git: &Git<'_>) -> bool {
     let Ok(told) = git.read(&["rev-parse", "--git-common-dir"], 4096).await else { return false };
     let own = git.setting("core.hookspath");
-    let place = own.map_or_else(|| git.folder().join(told.text()).join("hooks"), |path| git.folder().join(path));
+    let place =
+        own.map_or_else(|| git.folder().join(told.text()).join("hooks"), |path| git.folder().join(path));
     let names = ["pre-commit", "prepare-commit-msg", "commit-msg", "post-commit"];
     names.iter().any(|name| place.join(name).exists())
 }

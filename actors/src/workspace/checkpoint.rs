@@ -166,7 +166,12 @@ impl Workspaces {
             }
         };
         let diff = compare(&git, &[&from, &to], false).await?;
-        Ok(CheckpointDiff { checkpoint, stat: stat(&diff.files), patch: diff.diff, truncated: diff.truncated })
+        Ok(CheckpointDiff {
+            checkpoint,
+            stat: stat(&diff.files),
+            patch: diff.diff,
+            truncated: diff.truncated,
+        })
     }
 
     /// Puts the work tree back to a checkpoint, and saves how it is now before. The branch and what is staged stay.
@@ -193,7 +198,9 @@ impl Workspaces {
         };
         let saved = match last {
             Some(last) if is_saved => last.clone(),
-            last => record(&git, session, &now, last, &format!("before restoring checkpoint {number}")).await?,
+            last => {
+                record(&git, session, &now, last, &format!("before restoring checkpoint {number}")).await?
+            }
         };
         let files_changed = changed_files(&git, Some(&now.tree), &wanted).await?;
         refuse_to_overwrite(&git, &now.tree, &wanted).await?;
@@ -214,7 +221,9 @@ impl Workspaces {
         }
         let message = "[tether] work tree of a session that was deleted";
         let commit = commit(git, &snapshot, message).await?;
-        git.aside(&["update-ref", "--", &format!("{LAST}/{session}"), &commit], &[], PATIENCE).await?.or_refuse()?;
+        git.aside(&["update-ref", "--", &format!("{LAST}/{session}"), &commit], &[], PATIENCE)
+            .await?
+            .or_refuse()?;
         Ok(())
     }
 
@@ -241,7 +250,8 @@ pub(super) async fn forget(git: &Git<'_>, session: &SessionId) -> Result<(), Git
 
 /// Whether a repository holds the last state of a work tree that was removed.
 pub(super) async fn holds_last(git: &Git<'_>) -> Result<bool, GitError> {
-    let told = git.read(&["for-each-ref", "--count=1", "--format=%(refname)", LAST], SHORT).await?.or_refuse()?;
+    let told =
+        git.read(&["for-each-ref", "--count=1", "--format=%(refname)", LAST], SHORT).await?.or_refuse()?;
     Ok(!told.stdout.is_empty())
 }
 
@@ -260,7 +270,7 @@ fn index(snapshot: &Snapshot) -> (&'static str, OsString) {
 
 /// Writes all that git does not ignore into its store.
 async fn snapshot(git: &Git<'_>) -> Result<Snapshot, GitError> {
-    git.may_write()?;
+    git.may_add().await?;
     let head = head_commit(git).await?;
     let told = git.read(&["rev-parse", "--git-path", "index"], SHORT).await?.or_refuse()?;
     let original = git.folder().join(told.text());
@@ -430,7 +440,8 @@ async fn changed_files(git: &Git<'_>, before: Option<&str>, tree: &str) -> Resul
 /// All checkpoints of a session, the oldest first.
 async fn list(git: &Git<'_>, session: &SessionId) -> Result<Vec<Checkpoint>, GitError> {
     let format = "--format=%(refname)%00%(objectname)%00%(committerdate:unix)%00%(contents)%00";
-    let told = git.read(&["for-each-ref", format, &format!("{}/", place(session))], 1 << 20).await?.or_refuse()?;
+    let told =
+        git.read(&["for-each-ref", format, &format!("{}/", place(session))], 1 << 20).await?.or_refuse()?;
     let text = String::from_utf8_lossy(&told.stdout).into_owned();
     let fields: Vec<&str> = text.split('\0').collect();
     let mut all: Vec<Checkpoint> = fields.chunks_exact(4).filter_map(read).collect();

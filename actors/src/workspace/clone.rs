@@ -125,7 +125,12 @@ impl Workspaces {
         let _alone = self.alone_at(directory).await;
         let git = self.open(directory, trusted).await?;
         let branch = add_work_tree(&git, place, branch, "HEAD").await?;
-        Ok(MadeWorkspace { directory: place.to_owned(), clone_url: None, branch: Some(branch), warning: None })
+        Ok(MadeWorkspace {
+            directory: place.to_owned(),
+            clone_url: None,
+            branch: Some(branch),
+            warning: None,
+        })
     }
 
     /// A clone that nothing else uses.
@@ -151,7 +156,9 @@ impl Workspaces {
         let git = Git::at(self, place, false).await?;
         self.introduce(&git).await?;
         if let Some(branch) = own {
-            git.write(&["switch", "--quiet", "--no-track", "--create", branch, "--"], b"", CHANGE).await?.or_refuse()?;
+            git.write(&["switch", "--quiet", "--no-track", "--create", branch, "--"], b"", CHANGE)
+                .await?
+                .or_refuse()?;
         }
         Ok(MadeWorkspace {
             directory: place.to_owned(),
@@ -177,7 +184,8 @@ impl Workspaces {
         let git = if is_new { self.first(url, shallow, &repo).await } else { Git::bare(self, &repo).await }?;
         let mut warning = None;
         if !is_new {
-            let is_stale = age(&repo.join("FETCH_HEAD")).await.is_none_or(|age| age >= self.settings().fetch_cache);
+            let is_stale =
+                age(&repo.join("FETCH_HEAD")).await.is_none_or(|age| age >= self.settings().fetch_cache);
             let lacks = start(&git, begin).await.is_err();
             if (is_stale || lacks)
                 && let Err(error) = fetch(&git, shallow, self.settings().fetch_timeout).await
@@ -186,14 +194,20 @@ impl Workspaces {
                     return Err(error);
                 }
                 warn!(repo = %repo.display(), %error, "a shared clone could not be brought up to date");
-                warning = Some(format!("the clone could not be brought up to date and may be behind: {error}"));
+                warning =
+                    Some(format!("the clone could not be brought up to date and may be behind: {error}"));
             }
         }
         let start = start(&git, begin).await?;
         let branch = add_work_tree(&git, place, branch, &start).await?;
         let shown = names::redacted(url);
         mark(&repo, &shown).await?;
-        Ok(MadeWorkspace { directory: place.to_owned(), clone_url: Some(shown), branch: Some(branch), warning })
+        Ok(MadeWorkspace {
+            directory: place.to_owned(),
+            clone_url: Some(shown),
+            branch: Some(branch),
+            warning,
+        })
     }
 
     /// Clones what nobody asked for before.
@@ -211,7 +225,8 @@ impl Workspaces {
             self.introduce(&git).await?;
             fetch(&git, shallow, self.settings().clone_timeout).await?;
             // A remote without a default branch has none to be found.
-            git.write(&["remote", "set-head", "origin", "--auto"], b"", self.settings().fetch_timeout).await?;
+            git.write(&["remote", "set-head", "origin", "--auto"], b"", self.settings().fetch_timeout)
+                .await?;
             Git::bare(self, &repo).await
         };
         let made = made.await;
@@ -248,7 +263,8 @@ async fn start(git: &Git<'_>, begin: Option<&str>) -> Result<String, GitError> {
         None => ["HEAD", "main", "master"].map(|name| format!("refs/remotes/origin/{name}")).into(),
     };
     for name in wanted {
-        let told = git.read(&["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")], SHORT).await?;
+        let told =
+            git.read(&["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")], SHORT).await?;
         if told.ok {
             return Ok(told.text());
         }
@@ -267,7 +283,8 @@ async fn add_work_tree(git: &Git<'_>, place: &Path, branch: &str, start: &str) -
     git.write(&["worktree", "prune"], b"", CHANGE).await?;
     let mut name = branch.to_owned();
     for number in 2..100 {
-        let known = git.read(&["rev-parse", "--verify", "--quiet", &format!("refs/heads/{name}")], SHORT).await?;
+        let known =
+            git.read(&["rev-parse", "--verify", "--quiet", &format!("refs/heads/{name}")], SHORT).await?;
         if !known.ok {
             break;
         }
@@ -287,7 +304,8 @@ pub(super) async fn age(path: &Path) -> Option<Duration> {
 
 /// Writes down that a shared clone is whole and in use.
 async fn mark(repo: &Path, url: &str) -> Result<(), GitError> {
-    let failed = |error| GitError::Failed(format!("{} cannot be written: {error}", repo.join(READY).display()));
+    let failed =
+        |error| GitError::Failed(format!("{} cannot be written: {error}", repo.join(READY).display()));
     tokio::fs::write(repo.join(READY), url).await.map_err(failed)
 }
 
@@ -304,7 +322,9 @@ fn key(url: &str, shallow: bool) -> String {
 /// Makes a folder that only we can read; gives it back with links resolved.
 async fn folder(path: &Path) -> Result<PathBuf, GitError> {
     if path.as_os_str().is_empty() {
-        return Err(GitError::Failed("there is no place for work trees: set TETHER_WORKSPACE_DIR".to_owned()));
+        return Err(GitError::Failed(
+            "there is no place for work trees: set TETHER_WORKSPACE_DIR".to_owned(),
+        ));
     }
     let wanted = path.to_owned();
     let make = move || {

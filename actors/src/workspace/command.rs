@@ -159,7 +159,9 @@ pub async fn run(call: Call) -> Result<Output, GitError> {
         let told = redacted(String::from_utf8_lossy(&err).trim());
         let told = told.lines().last().map(|line| format!("; its last words: {line}")).unwrap_or_default();
         let seconds = call.patience.as_secs();
-        return Err(GitError::Timeout(format!("{name} took longer than {seconds} seconds and was ended{told}")));
+        return Err(GitError::Timeout(format!(
+            "{name} took longer than {seconds} seconds and was ended{told}"
+        )));
     };
     group.0 = None;
     let status = status.map_err(failed)?;
@@ -201,7 +203,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mark = folder.path().join("pids");
         let script = format!("echo $$ >{0}; setsid sleep 600 & echo $! >>{0}; sleep 600", mark.display());
-        let error = run(Call { patience: Duration::from_secs(1), ..sh(&script) }).await.expect_err("it hangs");
+        let error =
+            run(Call { patience: Duration::from_secs(1), ..sh(&script) }).await.expect_err("it hangs");
         assert!(matches!(error, GitError::Timeout(_)), "{error}");
         let pids = std::fs::read_to_string(mark).expect("it ran");
         assert_eq!(pids.lines().count(), 2);

@@ -21,7 +21,8 @@ const NEW_FILE_BYTES: u64 = 256 << 10;
 const NEW_BYTES: usize = 1 << 20;
 
 /// Whatever is compared, nothing that the repository names is run for it.
-const DIFF: [&str; 5] = ["diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty", "--find-renames"];
+const DIFF: [&str; 5] =
+    ["diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty", "--find-renames"];
 
 /// A diff, whole and file by file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -80,7 +81,12 @@ impl Workspaces {
     ///
     /// # Errors
     /// The folder is not the top of a work tree, or git cannot read it.
-    pub async fn staged_diff(&self, folder: &Path, trusted: bool, staged: bool) -> Result<StagedDiff, GitError> {
+    pub async fn staged_diff(
+        &self,
+        folder: &Path,
+        trusted: bool,
+        staged: bool,
+    ) -> Result<StagedDiff, GitError> {
         let _leave = self.look().await?;
         let git = self.open(folder, trusted).await?;
         let against = if staged { &["--cached"][..] } else { &[] };
@@ -125,13 +131,18 @@ pub fn stat(files: &[FileDiff]) -> String {
         let (plus, minus) = (count('+'), count('-'));
         added += plus;
         removed += minus;
-        let is_binary = file.patch.lines().any(|line| line.starts_with("Binary files ") || line == "GIT binary patch");
+        let is_binary =
+            file.patch.lines().any(|line| line.starts_with("Binary files ") || line == "GIT binary patch");
         let change = match (is_binary, plus + minus) {
             (true, _) => "Bin".to_owned(),
             (_, 0) => "0".to_owned(),
             (_, all) => {
                 let most = all.max(40);
-                format!("{all} {}{}", "+".repeat((plus * 40).div_ceil(most)), "-".repeat((minus * 40).div_ceil(most)))
+                format!(
+                    "{all} {}{}",
+                    "+".repeat((plus * 40).div_ceil(most)),
+                    "-".repeat((minus * 40).div_ceil(most))
+                )
             }
         };
         text.push_str(&format!(" {:width$} | {change}\n", file.path));

@@ -63,7 +63,8 @@ impl Workspaces {
         let look = move || {
             let entries = std::fs::read_dir(&root).into_iter().flatten().flatten();
             let named = entries.filter_map(|entry| {
-                let name = entry.file_name().into_string().ok().filter(|name| SessionId::is_well_formed(name))?;
+                let name =
+                    entry.file_name().into_string().ok().filter(|name| SessionId::is_well_formed(name))?;
                 let path = entry.path();
                 Some(FoundWorkspace { session: SessionId::from(name.as_str()), bytes: size(&path), path })
             });
@@ -99,7 +100,9 @@ impl Workspaces {
         force: bool,
     ) -> Result<Removed, GitError> {
         let place = self.settings().workspaces.join(session.as_str());
-        if self.settings().workspaces.as_os_str().is_empty() || tokio::fs::symlink_metadata(&place).await.is_err() {
+        if self.settings().workspaces.as_os_str().is_empty()
+            || tokio::fs::symlink_metadata(&place).await.is_err()
+        {
             return Ok(Removed::Nothing);
         }
         let place = tokio::fs::canonicalize(&place).await.unwrap_or(place);
@@ -129,7 +132,12 @@ impl Workspaces {
 
     /// Keeps what is not committed in a linked work tree; gives the folder of the repository that it belongs to, if there
     /// still is one.
-    async fn keep(&self, session: &SessionId, place: &Path, force: bool) -> Result<Option<PathBuf>, GitError> {
+    async fn keep(
+        &self,
+        session: &SessionId,
+        place: &Path,
+        force: bool,
+    ) -> Result<Option<PathBuf>, GitError> {
         let kept = async {
             let git = Git::at(self, place, false).await?;
             self.keep_last(&git, session).await?;
@@ -150,7 +158,10 @@ impl Workspaces {
     async fn has_work(&self, place: &Path) -> bool {
         let look = async {
             let git = Git::at(self, place, false).await?;
-            let status = git.read(&["status", "--porcelain=v2", "-z"], SHORT).await?.or_refuse()?;
+            let status = git
+                .read(&["status", "--porcelain=v2", "-z", "--ignore-submodules=dirty"], SHORT)
+                .await?
+                .or_refuse()?;
             let ahead = ["rev-list", "--count", "HEAD", "--branches", "--not", "--remotes"];
             let ahead = git.read(&ahead, SHORT).await?.or_refuse()?.text();
             Ok::<_, GitError>(!status.stdout.is_empty() || ahead != "0")
@@ -175,7 +186,9 @@ impl Workspaces {
                     Ok(()) => gone.push(repo.url),
                     Err(error) => warn!(path = repo.path, %error, "an old clone could not be removed"),
                 },
-                Ok(false) => info!(path = repo.path, "an old clone holds commits that are nowhere else and is left"),
+                Ok(false) => {
+                    info!(path = repo.path, "an old clone holds commits that are nowhere else and is left")
+                }
                 Err(error) => warn!(path = repo.path, %error, "an old clone cannot be read and is left"),
             }
         }
@@ -184,7 +197,10 @@ impl Workspaces {
 
     async fn is_spent(&self, path: &Path) -> Result<bool, GitError> {
         let git = Git::bare(self, path).await?;
-        let own = git.read(&["rev-list", "--count", "--branches", "--not", "--remotes"], SHORT).await?.or_refuse()?;
+        let own = git
+            .read(&["rev-list", "--count", "--branches", "--not", "--remotes"], SHORT)
+            .await?
+            .or_refuse()?;
         Ok(own.text() == "0" && !holds_last(&git).await?)
     }
 }

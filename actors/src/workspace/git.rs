@@ -27,6 +27,9 @@ pub const SHORT: usize = 64 << 10;
 /// As much of what is said aside is read: the names of a checkpoint's files.
 const ASIDE: usize = 4 << 20;
 
+/// The modes of all files: seven bytes for each.
+const MODES: usize = 32 << 20;
+
 /// Transports that git may use: none that is a program of somebody's choice (`ext`).
 const TRANSPORTS: &str = "file:git:http:https:ssh";
 
@@ -53,7 +56,8 @@ const ALWAYS: [(&str, &str); 5] = [
 ];
 
 /// What git sees of the environment when it looks.
-const SEEN: [&str; 6] = ["PATH", "HOME", "XDG_CONFIG_HOME", "TMPDIR", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM"];
+const SEEN: [&str; 6] =
+    ["PATH", "HOME", "XDG_CONFIG_HOME", "TMPDIR", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM"];
 
 /// Variables of git's own that a person sets for all their repositories; all others would change which repository is
 /// meant, or what is run.
@@ -129,7 +133,9 @@ impl<'w> Git<'w> {
         let list = ["config", "--list", "--show-scope", "-z"];
         let listing = git.read(&list, 1 << 20).await?.or_refuse()?;
         if listing.cut {
-            return Err(GitError::Failed("the repository's configuration is too long to be checked".to_owned()));
+            return Err(GitError::Failed(
+                "the repository's configuration is too long to be checked".to_owned(),
+            ));
         }
         git.settings = rules::parse(&listing.stdout);
         Ok(git)
@@ -178,10 +184,8 @@ impl<'w> Git<'w> {
     }
 
     fn for_looking(&self, disarmed: Vec<(OsString, OsString)>) -> Vec<(OsString, OsString)> {
-        let mut environment: Vec<(OsString, OsString)> = SEEN
-            .iter()
-            .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
-            .collect();
+        let mut environment: Vec<(OsString, OsString)> =
+            SEEN.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?))).collect();
         environment.extend(pairs(&[
             ("LC_ALL", "C.UTF-8"),
             ("GIT_TERMINAL_PROMPT", "0"),
@@ -210,11 +214,33 @@ impl<'w> Git<'w> {
         }
         let folder = self.folder.display();
         let names = doubtful.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
-        let more = if doubtful.len() > 5 { format!(" and {} more", doubtful.len() - 5) } else { String::new() };
+        let more =
+            if doubtful.len() > 5 { format!(" and {} more", doubtful.len() - 5) } else { String::new() };
         Err(GitError::Failed(format!(
             "the repository's own configuration sets {names}{more}, which can make git run programs or send your \
              credentials elsewhere: look at {folder}/.git/config, then say that you trust the directory (tether trust \
              yes {folder}) or remove them"
+        )))
+    }
+
+    /// As [`Git::may_write`], for what looks at every file: git then looks into submodules, too, each by its own
+    /// configuration, which ours does not reach.
+    ///
+    /// # Errors
+    /// As there, or there are submodules in a directory that nobody said to trust.
+    pub async fn may_add(&self) -> Result<(), GitError> {
+        self.may_write()?;
+        if self.trusted {
+            return Ok(());
+        }
+        let modes = self.read(&["ls-files", "--format=%(objectmode)"], MODES).await?.or_refuse()?;
+        if !modes.cut && !modes.stdout.split(|b| *b == b'\n').any(|mode| mode == b"160000") {
+            return Ok(());
+        }
+        let folder = self.folder.display();
+        Err(GitError::Failed(format!(
+            "the repository has submodules, whose own configuration can make git run programs: say that you trust the \
+             directory (tether trust yes {folder})"
         )))
     }
 
@@ -287,7 +313,11 @@ impl<'w> Git<'w> {
     /// The person's ssh, told never to ask.
     fn ssh(&self) -> OsString {
         let of_settings = |name| {
-            if self.trusted { rules::of_anybody(&self.settings, name) } else { rules::of_person(&self.settings, name) }
+            if self.trusted {
+                rules::of_anybody(&self.settings, name)
+            } else {
+                rules::of_person(&self.settings, name)
+            }
         };
         let mut ssh = std::env::var_os("GIT_SSH_COMMAND")
             .filter(|command| !command.is_empty())
@@ -344,7 +374,10 @@ fn pairs(named: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
 }
 
 /// Overrides as variables, not as `-c name=value`: a name may hold a `=`, and then it would be another name.
-fn configure(environment: &mut Vec<(OsString, OsString)>, overrides: impl Iterator<Item = (OsString, OsString)>) {
+fn configure(
+    environment: &mut Vec<(OsString, OsString)>,
+    overrides: impl Iterator<Item = (OsString, OsString)>,
+) {
     let always = ALWAYS.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     let mut count = 0usize;
     for (name, value) in always.chain(overrides) {

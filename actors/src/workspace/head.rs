@@ -21,7 +21,8 @@ pub fn branch_of(directory: &Path) -> Option<String> {
     if let Some(name) = head.strip_prefix("ref:").map(str::trim) {
         let name = name.strip_prefix("refs/heads/").unwrap_or(name);
         // A repository whose refs are elsewhere (reftable) says so with a name that cannot be.
-        let fits = !name.is_empty() && name != ".invalid" && name.len() <= SHOWN && !name.contains(char::is_control);
+        let fits =
+            !name.is_empty() && name != ".invalid" && name.len() <= SHOWN && !name.contains(char::is_control);
         return fits.then(|| name.to_owned());
     }
     let is_commit = head.len() >= 40 && head.bytes().all(|b| b.is_ascii_hexdigit());
@@ -89,7 +90,8 @@ mod tests {
     fn a_pipe_in_place_of_the_file_does_not_hold_us() {
         let top = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(top.path().join(".git")).expect("made");
-        let made = std::process::Command::new("mkfifo").arg(top.path().join(".git/HEAD")).status().expect("it runs");
+        let made =
+            std::process::Command::new("mkfifo").arg(top.path().join(".git/HEAD")).status().expect("it runs");
         assert!(made.success());
         assert_eq!(branch_of(top.path()), None);
     }

@@ -96,11 +96,14 @@ impl Workspaces {
         let told = git.read(&args, STATUS_BYTES).await?.or_refuse()?;
         let mut status = parse(&told.stdout);
         status.truncated = told.cut;
-        let remote = status.remote_branch.as_deref().and_then(|name| name.split_once('/')).map(|(remote, _)| remote);
+        let remote =
+            status.remote_branch.as_deref().and_then(|name| name.split_once('/')).map(|(remote, _)| remote);
         let of_remote = |remote: &str| git.setting(&format!("remote.{remote}.url"));
-        status.remote_url = remote.and_then(of_remote).or_else(|| of_remote("origin")).map(|url| redacted(&url));
+        status.remote_url =
+            remote.and_then(of_remote).or_else(|| of_remote("origin")).map(|url| redacted(&url));
         status.last_commit = log(&git, 1).await?.pop();
-        status.is_worktree = tokio::fs::metadata(folder.join(".git")).await.is_ok_and(|found| found.is_file());
+        status.is_worktree =
+            tokio::fs::metadata(folder.join(".git")).await.is_ok_and(|found| found.is_file());
         Ok(status)
     }
 
@@ -184,13 +187,20 @@ fn parse(text: &[u8]) -> RepoStatus {
                 status.unstaged_count += 1;
                 let path = rest.splitn(10, ' ').nth(9).unwrap_or_default().to_owned();
                 let status_word = "modified".to_owned();
-                let file = ChangedFile { path, status: status_word, staged: false, old_path: None, conflicted: true };
+                let file = ChangedFile {
+                    path,
+                    status: status_word,
+                    staged: false,
+                    old_path: None,
+                    conflicted: true,
+                };
                 status.changed_files.push(file);
             }
             "?" => {
                 status.untracked_count += 1;
                 let (path, word) = (rest.to_owned(), "untracked".to_owned());
-                let file = ChangedFile { path, status: word, staged: false, old_path: None, conflicted: false };
+                let file =
+                    ChangedFile { path, status: word, staged: false, old_path: None, conflicted: false };
                 status.changed_files.push(file);
             }
             _ => {}
@@ -262,8 +272,11 @@ mod tests {
         assert_eq!((status.branch.as_str(), status.ahead, status.behind), ("main", 2, 1));
         assert_eq!(status.remote_branch.as_deref(), Some("origin/main"));
         assert_eq!((status.staged_count, status.unstaged_count, status.untracked_count), (2, 3, 1));
-        let files: Vec<(&str, &str, bool)> =
-            status.changed_files.iter().map(|file| (file.path.as_str(), file.status.as_str(), file.staged)).collect();
+        let files: Vec<(&str, &str, bool)> = status
+            .changed_files
+            .iter()
+            .map(|file| (file.path.as_str(), file.status.as_str(), file.staged))
+            .collect();
         assert_eq!(
             files,
             [

@@ -1,6 +1,6 @@
 //! Repositories and work trees: looked at, changed, cloned, saved and put back.
 //!
-//! Everything here runs the git program (2.31 or newer; `gh` and `glab` for pull requests), and no library stands in
+//! Everything here runs the git program (2.38 or newer; `gh` and `glab` for pull requests), and no library stands in
 //! for it. Commits with hooks, signatures, credential helpers, `url.*.insteadOf`, partial clones, worktrees and
 //! transports behave then as people know them, and what git says is what they can search for; reading status, log and
 //! diff through the same program costs a few milliseconds and keeps one view of the index, of filters and of ignored

@@ -37,7 +37,9 @@ pub fn branch(name: &str) -> Result<&str, GitError> {
 pub fn remote(name: &str) -> Result<&str, GitError> {
     let fits = |c: char| c.is_alphanumeric() || "._-/".contains(c);
     if name.starts_with(['-', '.', '/']) || !name.chars().all(fits) || branch(name).is_err() {
-        return Err(GitError::Invalid(format!("{name:?} is no name of a remote: give one that `git remote` shows")));
+        return Err(GitError::Invalid(format!(
+            "{name:?} is no name of a remote: give one that `git remote` shows"
+        )));
     }
     Ok(name)
 }
@@ -51,7 +53,12 @@ pub fn clone_url(url: &str) -> Result<&str, GitError> {
     let forms = "https://, http://, ssh://, file://, git@host:path, or an absolute path that ends in .git";
     let refused = || GitError::Invalid(format!("clone_url must be the address of a repository: {forms}"));
     let odd = |c: char| c.is_control() || c.is_whitespace();
-    if url.is_empty() || url.len() > LONGEST_ADDRESS || url.starts_with('-') || url.contains(odd) || url.contains("::") {
+    if url.is_empty()
+        || url.len() > LONGEST_ADDRESS
+        || url.starts_with('-')
+        || url.contains(odd)
+        || url.contains("::")
+    {
         return Err(refused());
     }
     if let Some((scheme, rest)) = url.split_once("://") {
@@ -97,8 +104,14 @@ pub fn redacted(text: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
         shown.push_str(before);
-        let scheme: String =
-            before[..at].chars().rev().take_while(char::is_ascii_alphanumeric).collect::<Vec<_>>().iter().rev().collect();
+        let scheme: String = before[..at]
+            .chars()
+            .rev()
+            .take_while(char::is_ascii_alphanumeric)
+            .collect::<Vec<_>>()
+            .iter()
+            .rev()
+            .collect();
         let ends = |c: char| c.is_whitespace() || matches!(c, '/' | '\'' | '"' | '<' | '>' | '`');
         let length = after.find(ends).unwrap_or(after.len());
         let (authority, behind) = after.split_at(length);
@@ -128,8 +141,31 @@ mod tests {
             assert!(branch(good).is_ok(), "{good}");
         }
         for bad in [
-            "", "-f", "--upload-pack=x", "a b", "a..b", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "/a", "a/", "a//b",
-            ".a", "a/.b", "a.lock", "a.lock/b", "a.", "@", "HEAD", "a@{1}", "a\nb", "\u{7f}",
+            "",
+            "-f",
+            "--upload-pack=x",
+            "a b",
+            "a..b",
+            "a~1",
+            "a^",
+            "a:b",
+            "a?",
+            "a*",
+            "a[",
+            "a\\b",
+            "/a",
+            "a/",
+            "a//b",
+            ".a",
+            "a/.b",
+            "a.lock",
+            "a.lock/b",
+            "a.",
+            "@",
+            "HEAD",
+            "a@{1}",
+            "a\nb",
+            "\u{7f}",
         ] {
             assert!(branch(bad).is_err(), "{bad:?}");
         }
@@ -159,9 +195,26 @@ mod tests {
             assert!(clone_url(good).is_ok(), "{good}");
         }
         for bad in [
-            "", "-u", "--upload-pack=x.git", "ext::sh -c x.git", "ext::sh", "a b.git", "x.git", "../x.git", "/srv/../a.git",
-            "/srv/a", "ftp://x/y.git", "ssh://-oProxyCommand=x/y.git", "ssh://-o@host/y.git", "git@-oProxyCommand=x:y.git",
-            "-o@host:x.git", "git@host:-x.git", "file://host/x", "https:///x", "fd::3.git", "a\nb.git",
+            "",
+            "-u",
+            "--upload-pack=x.git",
+            "ext::sh -c x.git",
+            "ext::sh",
+            "a b.git",
+            "x.git",
+            "../x.git",
+            "/srv/../a.git",
+            "/srv/a",
+            "ftp://x/y.git",
+            "ssh://-oProxyCommand=x/y.git",
+            "ssh://-o@host/y.git",
+            "git@-oProxyCommand=x:y.git",
+            "-o@host:x.git",
+            "git@host:-x.git",
+            "file://host/x",
+            "https:///x",
+            "fd::3.git",
+            "a\nb.git",
         ] {
             assert!(clone_url(bad).is_err(), "{bad:?}");
         }

@@ -97,25 +97,37 @@ impl Workspaces {
         git.may_write()?;
         let branch = current(&git).await?;
         if base == Some(branch.as_str()) {
-            return Err(GitError::Failed(format!("the branch {branch} cannot go into itself: check another one out")));
+            return Err(GitError::Failed(format!(
+                "the branch {branch} cannot go into itself: check another one out"
+            )));
         }
         let (forge, program) = forge_of(&git)?;
         if wanted.auto_push {
             self.push(folder, trusted, REMOTE, None).await?;
         }
         let args = arguments(forge, &branch, base, wanted);
-        let quiet = [("GH_PROMPT_DISABLED", "1"), ("GH_NO_UPDATE_NOTIFIER", "1"), ("NO_PROMPT", "1"), ("NO_COLOR", "1")];
+        let quiet = [
+            ("GH_PROMPT_DISABLED", "1"),
+            ("GH_NO_UPDATE_NOTIFIER", "1"),
+            ("NO_PROMPT", "1"),
+            ("NO_COLOR", "1"),
+        ];
         let done = git.beside(&program, &args, &quiet, PATIENCE).await?;
         let told = names::redacted(&done.text());
         if !done.ok {
             let words = if done.stderr.trim().is_empty() { told } else { done.words() };
             return Err(GitError::Failed(format!("{}: {words}", forge.program())));
         }
-        let url = told.split_whitespace().rfind(|word| word.starts_with("https://") || word.starts_with("http://"));
+        let url =
+            told.split_whitespace().rfind(|word| word.starts_with("https://") || word.starts_with("http://"));
         let Some(url) = url else {
-            return Err(GitError::Failed(format!("{} did not say where the request is: {told}", forge.program())));
+            return Err(GitError::Failed(format!(
+                "{} did not say where the request is: {told}",
+                forge.program()
+            )));
         };
-        let number = url.trim_end_matches('/').rsplit('/').next().and_then(|last| last.parse().ok()).unwrap_or(0);
+        let number =
+            url.trim_end_matches('/').rsplit('/').next().and_then(|last| last.parse().ok()).unwrap_or(0);
         Ok(PullRequest { url: url.to_owned(), number, forge: forge.name().to_owned(), draft: wanted.draft })
     }
 }
@@ -130,7 +142,9 @@ fn forge_of(git: &Git<'_>) -> Result<(Forge, PathBuf), GitError> {
     if let Some(forge) = Forge::of_host(&host) {
         return find(forge).ok_or_else(|| {
             let program = forge.program();
-            GitError::Failed(format!("{program} is not installed: install it and sign in with `{program} auth login`"))
+            GitError::Failed(format!(
+                "{program} is not installed: install it and sign in with `{program} auth login`"
+            ))
         });
     }
     if host.is_empty() {
@@ -139,7 +153,9 @@ fn forge_of(git: &Git<'_>) -> Result<(Forge, PathBuf), GitError> {
     // A host of somebody's own does not say by its name what it is.
     match (find(Forge::GitHub), find(Forge::GitLab)) {
         (Some(found), None) | (None, Some(found)) => Ok(found),
-        (None, None) => Err(GitError::Failed(format!("neither gh nor glab is installed, of which {host} needs one"))),
+        (None, None) => {
+            Err(GitError::Failed(format!("neither gh nor glab is installed, of which {host} needs one")))
+        }
         _ => Err(GitError::Failed(format!(
             "{host} does not say by its name whether it is GitHub or GitLab: make the request with gh or glab yourself"
         ))),
@@ -214,13 +230,22 @@ mod tests {
 
     #[test]
     fn no_value_becomes_an_option() {
-        let wanted = PullRequestWanted { title: "--web".into(), body: "-R x".into(), draft: true, ..Default::default() };
+        let wanted = PullRequestWanted {
+            title: "--web".into(),
+            body: "-R x".into(),
+            draft: true,
+            ..Default::default()
+        };
         let args = arguments(Forge::GitHub, "b", Some("main"), &wanted);
         assert_eq!(
             args,
-            ["pr", "create", "--title=--web", "--body=-R x", "--head=b", "--base=main", "--draft"].map(OsString::from)
+            ["pr", "create", "--title=--web", "--body=-R x", "--head=b", "--base=main", "--draft"]
+                .map(OsString::from)
         );
         let args = arguments(Forge::GitLab, "b", None, &wanted);
-        assert_eq!(args[2..5], ["--title=--web", "--description=-R x", "--source-branch=b"].map(OsString::from));
+        assert_eq!(
+            args[2..5],
+            ["--title=--web", "--description=-R x", "--source-branch=b"].map(OsString::from)
+        );
     }
 }

@@ -121,7 +121,10 @@ impl Workspaces {
             return Err(GitError::Invalid("Session has no directory assigned".to_owned()));
         }
         if tokio::fs::symlink_metadata(folder.join(".git")).await.is_err() {
-            return Err(GitError::Invalid(format!("Directory '{}' is not a git repository", folder.display())));
+            return Err(GitError::Invalid(format!(
+                "Directory '{}' is not a git repository",
+                folder.display()
+            )));
         }
         Git::at(self, folder, trusted).await
     }
@@ -129,7 +132,9 @@ impl Workspaces {
     /// This process's environment without what is ours.
     pub(super) fn environment_of_person(&self) -> Vec<(OsString, OsString)> {
         let ours = |name: &str| {
-            name.starts_with("TETHER_") || name.starts_with("SSH_ASKPASS") || self.0.settings.own_secrets.iter().any(|one| one == name)
+            name.starts_with("TETHER_")
+                || name.starts_with("SSH_ASKPASS")
+                || self.0.settings.own_secrets.iter().any(|one| one == name)
         };
         std::env::vars_os().filter(|(name, _)| !ours(&name.to_string_lossy())).collect()
     }

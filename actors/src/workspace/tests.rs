@@ -104,9 +104,15 @@ async fn names_that_could_be_options_are_refused_and_change_nothing() {
     let place = Place::new();
     let (work, workspaces) = (place.work(), &place.workspaces);
     for name in ["-f", "--orphan", "--upload-pack=touch x", "a b", "", "../x", "HEAD"] {
-        assert!(matches!(workspaces.new_branch(&work, false, name, true).await, Err(GitError::Invalid(_))), "{name}");
+        assert!(
+            matches!(workspaces.new_branch(&work, false, name, true).await, Err(GitError::Invalid(_))),
+            "{name}"
+        );
         assert!(matches!(workspaces.checkout(&work, false, name).await, Err(GitError::Invalid(_))), "{name}");
-        assert!(matches!(workspaces.push(&work, false, name, None).await, Err(GitError::Invalid(_))), "{name}");
+        assert!(
+            matches!(workspaces.push(&work, false, name, None).await, Err(GitError::Invalid(_))),
+            "{name}"
+        );
         let push = workspaces.push(&work, false, "origin", Some(name)).await;
         assert!(matches!(push, Err(GitError::Invalid(_))), "{name}");
     }
@@ -191,6 +197,37 @@ async fn a_repository_that_names_programs_is_read_and_not_written_before_it_is_t
 }
 
 #[tokio::test]
+async fn what_a_submodule_names_is_not_run_either() {
+    let place = Place::new();
+    let (work, workspaces) = (place.work(), &place.workspaces);
+    let (inner, mark) = (work.join("inner"), place.top.path().join("ran"));
+    std::fs::create_dir(&inner).expect("made");
+    git(&inner, &["init", "-q"]);
+    git(&inner, &["commit", "-q", "--allow-empty", "-m", "inner"]);
+    git(&work, &["add", "inner"]);
+    git(&work, &["commit", "-q", "-m", "with a submodule"]);
+    git(&inner, &["config", "core.fsmonitor", &format!("touch {}; false", mark.display())]);
+    place.put("a.txt", "two\n");
+    workspaces.status(&work, false).await.expect("read");
+    workspaces.diff(&work).await.expect("read");
+    workspaces.staged_diff(&work, false, false).await.expect("read");
+    let id = SessionId::random();
+    for refused in [
+        workspaces.save(&work, false, &id, "x", true).await.map(drop),
+        workspaces.commit(&work, false, "x", true).await.map(drop),
+    ] {
+        assert!(
+            matches!(&refused, Err(GitError::Failed(words)) if words.contains("submodules")),
+            "{refused:?}"
+        );
+    }
+    workspaces.new_branch(&work, false, "topic", true).await.expect("made");
+    assert!(!mark.exists(), "it ran something");
+    workspaces.save(&work, true, &id, "x", true).await.expect("saved").expect("a change");
+    assert!(mark.exists(), "git itself would have run it");
+}
+
+#[tokio::test]
 async fn a_remote_that_wants_a_password_fails_and_one_that_hangs_is_ended() {
     let place = Place::with(|settings| settings.clone_timeout = Duration::from_secs(2));
     // It takes connections and says nothing.
@@ -217,7 +254,8 @@ async fn checkpoints_save_all_that_is_not_ignored_and_bring_it_back() {
     git(&work, &["add", "a.txt"]);
     place.put("a.txt", "three\n");
     let before = git(&work, &["status", "--porcelain"]);
-    let first = workspaces.save(&work, false, &id, "after turn 1", false).await.expect("saved").expect("a change");
+    let first =
+        workspaces.save(&work, false, &id, "after turn 1", false).await.expect("saved").expect("a change");
     assert_eq!((first.number, first.files_changed, first.branch.as_deref()), (1, 3, Some("main")));
     assert_eq!(first.message, "[tether] checkpoint after turn 1");
     assert_eq!(git(&work, &["status", "--porcelain"]), before, "neither the branch nor the index is touched");
@@ -323,7 +361,8 @@ async fn a_later_session_sees_what_the_remote_got_meanwhile() {
     };
     let made = place.workspaces.make(&SessionId::random(), &other("other")).await.expect("made");
     assert_eq!(git(&made.directory, &["rev-list", "--count", "HEAD"]), "1", "it has no history");
-    let error = place.workspaces.make(&SessionId::random(), &other("missing")).await.expect_err("no such branch");
+    let error =
+        place.workspaces.make(&SessionId::random(), &other("missing")).await.expect_err("no such branch");
     assert_eq!(error, GitError::Clone("the repository has no branch \"missing\"".into()));
     // The remote is gone: what is here is used, and that is said.
     std::fs::rename(place.remote(), format!("{}-away", place.remote())).expect("moved");
@@ -354,7 +393,10 @@ async fn a_work_tree_beside_a_local_repository_leaves_that_one_alone() {
     let source = Source::Local { directory: place.work(), trusted: false };
     let made = place.workspaces.make(&id, &source).await.expect("made");
     assert_eq!(std::fs::read_to_string(made.directory.join("a.txt")).expect("it is there"), "one\n");
-    assert_eq!((branch_of(&place.work()).as_deref(), branch_of(&made.directory)), (Some("main"), made.branch.clone()));
+    assert_eq!(
+        (branch_of(&place.work()).as_deref(), branch_of(&made.directory)),
+        (Some("main"), made.branch.clone())
+    );
     assert_eq!(place.workspaces.remove(&id, made.branch.as_deref(), false).await, Ok(Removed::Gone));
     assert_eq!(git(&place.work(), &["branch", "--format=%(refname:short)"]), "main");
     assert_eq!(place.text("a.txt").as_deref(), Some("not committed\n"));

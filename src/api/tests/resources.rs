@@ -65,7 +65,11 @@ async fn what_a_session_cannot_be_is_refused_and_none_is_left() {
         (json!({"adapter": "codeks"}), 422, "Invalid adapter 'codeks': "),
         (json!({"platform": "telegram"}), 400, "No bridge registered for platform: telegram"),
         (json!({"clone_url": "ext::sh -c x.git"}), 422, "clone_url must be the address of a repository"),
-        (json!({"clone_url": "https://example.org/x.git", "directory": "/"}), 422, "either clone_url or directory"),
+        (
+            json!({"clone_url": "https://example.org/x.git", "directory": "/"}),
+            422,
+            "either clone_url or directory",
+        ),
         (json!({"worktree": true}), 422, "worktree needs the directory"),
         (json!({"approval_mode": 3}), 422, "Invalid request"),
         (json!({"session_name": 3, "agent_name": []}), 422, "Invalid request"),
