@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tether_actors::workspace::WorkspaceSettings;
+use tether_actors::workspace::{WorkspaceSettings, branch_name};
 
-use super::{Reader, Settings, sources};
+use super::{Reader, Settings, Wrong, sources};
 
 /// Settings of repositories and work trees, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,7 @@ pub struct GitSettings {
 
 impl GitSettings {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        check_pattern(reader);
         let mut flag = |name| sources::flag(&reader.text(name)).unwrap_or(false);
         let (auto_checkpoint, auto_branch) =
             (flag("TETHER_GIT_AUTO_CHECKPOINT"), flag("TETHER_GIT_AUTO_BRANCH"));
@@ -73,5 +74,18 @@ impl GitSettings {
             user_email: self.user_email.clone(),
             own_secrets: Settings::own_secrets(),
         }
+    }
+}
+
+/// A pattern that gives no name for a branch is wrong.
+fn check_pattern(reader: &mut Reader<'_>) {
+    let Some(found) = reader.found("TETHER_GIT_BRANCH_PATTERN") else { return };
+    if branch_name(&found.value.replace("{session_id}", "0a1b2c")).is_err() {
+        reader.wrong.push(Wrong {
+            name: found.name,
+            shown: format!("{:?}", found.value),
+            origin: found.origin,
+            allowed: "must be a name that git takes for a branch, with {session_id} in it".to_owned(),
+        });
     }
 }

@@ -227,6 +227,14 @@ fn unknown_names_in_files_are_warned_of_and_those_of_the_peer_are_not() {
 }
 
 #[test]
+fn a_pattern_that_names_no_branch_is_wrong() {
+    let home = Home::new().env("TETHER_GIT_BRANCH_PATTERN", "-{session_id}");
+    assert!(home.error().contains("must be a name that git takes for a branch"), "{}", home.error());
+    let home = Home::new().env("TETHER_GIT_BRANCH_PATTERN", "agents/{session_id}/work");
+    assert_eq!(home.settings().git.branch_pattern, "agents/{session_id}/work");
+}
+
+#[test]
 fn dev_mode_serves_loopback_only() {
     for host in ["127.0.0.1", "::1", "[::1]", "localhost", "127.1.2.3"] {
         assert!(

@@ -77,15 +77,25 @@ impl Output {
     }
 }
 
-/// Ends a program's process group when dropped before it was told that the program is gone.
+/// How long a program that is to end may take to put its lock files away.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A program's process group, asked to end when this is dropped before it was told that the program is gone. Asked, not
+/// killed: git takes its lock files away then, which would stand in everybody's way.
 struct Group(Option<Pid>);
+
+impl Group {
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.0 {
+            // It may be gone already.
+            let _ = kill_process_group(pid, signal);
+        }
+    }
+}
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(pid) = self.0 {
-            // It may be gone already.
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
+        self.signal(Signal::TERM);
     }
 }
 
@@ -112,8 +122,7 @@ pub async fn run(call: Call) -> Result<Output, GitError> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // What it starts is ended with it.
-        .process_group(0)
-        .kill_on_drop(true);
+        .process_group(0);
     let mut child = command.spawn().map_err(failed)?;
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let mut group = Group(pid);
@@ -151,9 +160,13 @@ pub async fn run(call: Call) -> Result<Output, GitError> {
         tokio::time::timeout(call.patience, whole).await
     };
     let Ok(status) = ended else {
-        drop(group);
-        // It was killed: this collects it.
-        let _ = tokio::time::timeout(DRAIN, child.wait()).await;
+        group.signal(Signal::TERM);
+        if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+            group.signal(Signal::KILL);
+            // This collects it.
+            let _ = tokio::time::timeout(DRAIN, child.wait()).await;
+        }
+        group.0 = None;
         // Also what left its group.
         end_tree(&run, None, Duration::ZERO).await;
         let told = redacted(String::from_utf8_lossy(&err).trim());
@@ -212,6 +225,22 @@ mod tests {
             let id = pid.try_into().ok().and_then(crate::agent::processes::identity_of);
             assert!(!id.is_some_and(crate::agent::processes::is_alive), "{pid} is left");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_ended_may_put_its_locks_away_and_what_does_not_end_is_killed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lock = folder.path().join("lock");
+        let short = Duration::from_secs(1);
+        let script = format!("trap 'rm {0}; exit 1' TERM; touch {0}; sleep 600 & wait", lock.display());
+        run(Call { patience: short, ..sh(&script) }).await.expect_err("it hangs");
+        assert!(!lock.exists(), "it was killed before it could clean up");
+        let mark = folder.path().join("pid");
+        let script = format!("trap '' TERM; echo $$ > {}; while :; do sleep 1; done", mark.display());
+        run(Call { patience: short, ..sh(&script) }).await.expect_err("it hangs");
+        let pid = std::fs::read_to_string(mark).expect("it ran").trim().parse::<u32>().expect("a number");
+        let id = crate::agent::processes::identity_of(pid);
+        assert!(!id.is_some_and(crate::agent::processes::is_alive), "{pid} is left");
     }
 
     #[tokio::test]

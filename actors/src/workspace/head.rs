@@ -23,10 +23,31 @@ pub fn branch_of(directory: &Path) -> Option<String> {
         // A repository whose refs are elsewhere (reftable) says so with a name that cannot be.
         let fits =
             !name.is_empty() && name != ".invalid" && name.len() <= SHOWN && !name.contains(char::is_control);
-        return fits.then(|| name.to_owned());
+        return fits.then(|| name.chars().map(seen).collect());
     }
     let is_commit = head.len() >= 40 && head.bytes().all(|b| b.is_ascii_hexdigit());
     is_commit.then(|| format!("detached at {}", head.get(..7).unwrap_or_default()))
+}
+
+/// Characters that hide something, or turn the order of others round, are shown as unknown ones: a person decides by
+/// this name.
+fn seen(c: char) -> char {
+    match c {
+        '\u{ad}'
+        | '\u{61c}'
+        | '\u{115f}'
+        | '\u{1160}'
+        | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}'
+        | '\u{ffa0}'
+        | '\u{e0000}'..='\u{e0fff}' => '\u{fffd}',
+        c => c,
+    }
 }
 
 /// The repository's own folder of a work tree whose top this is.
@@ -69,6 +90,8 @@ mod tests {
         assert_eq!(told("a").as_deref(), Some("feature/x"));
         put("a/.git/HEAD", "1234567890123456789012345678901234567890\n");
         assert_eq!(told("a").as_deref(), Some("detached at 1234567"));
+        put("i/.git/HEAD", "ref: refs/heads/ma\u{202e}ni\n");
+        assert_eq!(told("i").as_deref(), Some("ma\u{fffd}ni"));
         put("b/.git", "gitdir: ../a/.git/worktrees/b\n");
         put("a/.git/worktrees/b/HEAD", "ref: refs/heads/b\n");
         assert_eq!(told("b").as_deref(), Some("b"));

@@ -35,6 +35,6 @@ pub use disk::{FoundWorkspace, KnownRepo, Removed};
 pub use error::GitError;
 pub use head::branch_of;
 pub use look::{ChangedFile, Commit, RepoStatus};
-pub use names::{clone_url, redacted};
+pub use names::{branch as branch_name, clone_url, redacted};
 pub use request::{PullRequest, PullRequestWanted};
 pub use settings::{WorkspaceSettings, Workspaces};
