@@ -5,6 +5,7 @@
 
 mod external;
 mod feed;
+mod git;
 
 use std::time::Duration;
 
@@ -126,6 +127,20 @@ pub struct NewSession {
     /// The chat platform.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
+    /// A repository to clone for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clone_url: Option<String>,
+    /// The branch to begin at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clone_branch: Option<String>,
+    /// Without history.
+    pub shallow: bool,
+    /// A branch of its own also in a plain clone.
+    pub auto_branch: bool,
+    /// A clone that no other session shares.
+    pub force_clone: bool,
+    /// A work tree of its own, beside the repository at `directory`.
+    pub worktree: bool,
 }
 
 /// Which conversation of an agent's own program to go on with (`POST /api/sessions/attach`).
@@ -258,7 +273,10 @@ impl Client {
 
     /// Makes a session.
     pub async fn create(&self, new: &NewSession) -> Result<Session, ClientError> {
-        self.call(self.request(Method::POST, &["api", "sessions"]).json(new)).await
+        let request = self.request(Method::POST, &["api", "sessions"]).json(new);
+        // A clone takes its time.
+        let patience = if new.clone_url.is_some() || new.worktree { LONG_PATIENCE } else { PATIENCE };
+        self.call(request.timeout(patience)).await
     }
 
     /// Starts a session with a first prompt.

@@ -160,6 +160,7 @@ impl From<SessionError> for ApiError {
             SessionError::AgentUnavailable(_) | SessionError::Held(_) | SessionError::Restarting => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            SessionError::Git(error) => return error.clone().into(),
             SessionError::Log(error) => log_status(error),
         };
         Self::new(status, error.code(), error.to_string())

@@ -43,6 +43,7 @@ mod status;
 mod steering;
 mod throttle;
 mod trust;
+mod workspaces;
 mod ws;
 
 #[cfg(test)]
@@ -62,6 +63,7 @@ use error::ApiError;
 pub use external_sessions::{ExternalSession, SyncAnswer};
 pub use server::{BindError, Listener, Running, ServeError, bind, serve};
 pub use shutdown::{ShutdownSwitch, Stop};
+pub use workspaces::{Cleaned, WorkspaceList};
 
 /// What the HTTP side needs to know; the configuration fills it in.
 #[derive(Clone, Debug)]
@@ -138,8 +140,6 @@ pub struct Api {
     /// Held while a session is made under an idempotency key, so that two at once make one.
     making: tokio::sync::Mutex<()>,
     mcp: mcp::Endpoint,
-    /// How many diffs may be made at once.
-    git_runs: tokio::sync::Semaphore,
 }
 
 impl Api {
@@ -157,7 +157,6 @@ impl Api {
             renderer: render::Renderer::default(),
             making: tokio::sync::Mutex::default(),
             mcp: mcp::Endpoint::new(&settings),
-            git_runs: tokio::sync::Semaphore::new(2),
             log: world.log().clone(),
             world,
             settings,

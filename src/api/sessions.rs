@@ -8,6 +8,7 @@ use tether_actors::domain::session::{OnceMark, Session};
 use tether_actors::domain::usage::Usage;
 use tether_actors::registry::{ExternalAgent, NewSession};
 use tether_actors::session::{Configure, SessionDetails};
+use tether_actors::workspace::{Source, clone_url};
 
 use super::Api;
 use super::auth::Caller;
@@ -51,8 +52,23 @@ pub(super) struct CreateSession {
     /// What to do when the agent crashes in mid-turn; null = the configured default.
     #[schema(inline)]
     restart_policy: Option<RestartPolicy>,
-    /// Not supported yet.
+    /// A repository to clone for it: `https://`, `http://`, `ssh://`, `file://`, `git@host:path`, or an absolute path that
+    /// ends in `.git`. It gets a work tree of its own on a branch of its own. Not together with `directory`.
     clone_url: Option<String>,
+    /// The branch to begin at; the repository's default when left out.
+    clone_branch: Option<String>,
+    /// Only the newest commit of each branch.
+    #[schema(required = false)]
+    shallow: bool,
+    /// A branch of its own also with `force_clone`.
+    #[schema(required = false)]
+    auto_branch: bool,
+    /// A clone of its own instead of a work tree of a shared one.
+    #[schema(required = false)]
+    force_clone: bool,
+    /// A work tree of its own, beside the repository at `directory`.
+    #[schema(required = false)]
+    worktree: bool,
 }
 
 impl FromFields for CreateSession {
@@ -73,6 +89,11 @@ impl FromFields for CreateSession {
             model: non_empty(fields.text_within("model", 0, SHORT)),
             restart_policy: fields.word("restart_policy", &RESTART_POLICIES).and_then(policy),
             clone_url: non_empty(fields.text("clone_url")),
+            clone_branch: non_empty(fields.text_within("clone_branch", 0, SHORT)),
+            shallow: fields.flag("shallow").unwrap_or(false),
+            auto_branch: fields.flag("auto_branch").unwrap_or(false),
+            force_clone: fields.flag("force_clone").unwrap_or(false),
+            worktree: fields.flag("worktree").unwrap_or(false),
         }
     }
 }
@@ -137,9 +158,11 @@ pub(super) async fn create_session(
 }
 
 async fn make(api: &Api, wanted: CreateSession, made_under: Option<OnceMark>) -> Result<Session, ApiError> {
-    if wanted.clone_url.is_some() {
-        let way = "clone the repository yourself and give its folder as `directory`";
-        return Err(ApiError::invalid(format!("cloning is not supported yet: {way}")));
+    if wanted.clone_url.is_some() && (wanted.directory.is_some() || wanted.worktree) {
+        return Err(ApiError::invalid("give either clone_url or directory, not both"));
+    }
+    if wanted.worktree && wanted.directory.is_none() {
+        return Err(ApiError::invalid("worktree needs the directory of a git repository"));
     }
     let agents = &api.world.agent_settings().agents;
     if let Some(adapter) = wanted.adapter.as_deref().filter(|adapter| agents.entry(Some(adapter)).is_none()) {
@@ -150,6 +173,20 @@ async fn make(api: &Api, wanted: CreateSession, made_under: Option<OnceMark>) ->
     let directory = match &wanted.directory {
         Some(directory) => Some(directories::existing(directory).await?),
         None => None,
+    };
+    let work_tree = match (wanted.clone_url, &directory) {
+        (Some(url), _) => Some(Source::Clone {
+            url: clone_url(&url)?.to_owned(),
+            branch: wanted.clone_branch,
+            shallow: wanted.shallow,
+            auto_branch: wanted.auto_branch,
+            plain: wanted.force_clone,
+        }),
+        (None, Some(directory)) if wanted.worktree => {
+            let trusted = api.world.read_model().trust_in(directory).is_some_and(|said| said.trusted);
+            Some(Source::Local { directory: directory.clone(), trusted })
+        }
+        _ => None,
     };
     let external_agent = wanted.agent_name.map(|name| ExternalAgent {
         name,
@@ -167,8 +204,15 @@ async fn make(api: &Api, wanted: CreateSession, made_under: Option<OnceMark>) ->
         external_agent,
         platform: None,
         made_under,
+        work_tree,
     };
-    Ok(api.world.create(new).await?)
+    if new.work_tree.is_none() {
+        return Ok(api.world.create(new).await?);
+    }
+    // A client that goes away must not leave half a clone.
+    let world = api.world.clone();
+    let made = actix_web::rt::spawn(async move { world.create(new).await });
+    Ok(made.await.map_err(|_| ApiError::stopping())??)
 }
 
 /// One session.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use mcp::{McpAction, McpArgs, McpEntryArgs};
+pub use super::git_args::{GitAction, GitArgs, WorkspacesAction, WorkspacesArgs};
 
 /// Supervise AI coding agents on your own machine.
 #[derive(Debug, Parser)]
@@ -74,6 +75,10 @@ pub enum Command {
     Agents,
     /// List directories whose own settings for agents count, or say so of one
     Trust(TrustArgs),
+    /// Look at or change the repository of a session
+    Git(GitArgs),
+    /// List the work trees that were made for sessions, or remove those whose session is gone
+    Workspaces(WorkspacesArgs),
     /// Write a session to a file: its events, or the conversation
     Export(ExportArgs),
     /// Serve MCP on standard input and output, or set up a program that shall use it
@@ -201,9 +206,9 @@ pub struct SyncArgs {
 /// `tether new`
 #[derive(Debug, Args)]
 pub struct NewArgs {
-    /// Where the agent works
-    #[arg(default_value = ".", hide_default_value = true)]
-    pub directory: String,
+    /// Where the agent works; here when left out
+    #[arg(conflicts_with = "clone")]
+    pub directory: Option<String>,
     /// What to say first; without it the session waits
     #[arg(short = 'm', long, value_name = "TEXT")]
     pub prompt: Option<String>,
@@ -216,6 +221,24 @@ pub struct NewArgs {
     /// Chat platform to bind it to
     #[arg(short, long, alias = "bridge")]
     pub platform: Option<String>,
+    /// Clone this repository, and work in a work tree of it on a branch of its own
+    #[arg(short, long, value_name = "URL")]
+    pub clone: Option<String>,
+    /// The branch to begin at; the repository's default when left out
+    #[arg(short, long, requires = "clone")]
+    pub branch: Option<String>,
+    /// Clone the newest commit of each branch only
+    #[arg(long, requires = "clone")]
+    pub shallow: bool,
+    /// Make a branch of its own also with --full-clone
+    #[arg(long, requires = "clone")]
+    pub auto_branch: bool,
+    /// A clone that no other session shares, instead of a work tree
+    #[arg(long, requires = "clone")]
+    pub full_clone: bool,
+    /// Work in a work tree of its own, on a branch of its own, beside the repository in DIRECTORY
+    #[arg(long, conflicts_with = "clone")]
+    pub worktree: bool,
 }
 
 /// `tether interrupt`

@@ -14,6 +14,8 @@ mod deny;
 mod doctor;
 mod export;
 mod failure;
+mod git;
+mod git_args;
 mod grants;
 mod init;
 mod input;
@@ -36,6 +38,7 @@ mod sync;
 mod trust;
 mod verify;
 mod watch;
+mod workspaces;
 
 use std::process::ExitCode;
 
@@ -149,6 +152,8 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Logs(args) => logs::run(&args, cx).await,
         Command::Agents => agents::run(cx).await,
         Command::Trust(args) => trust::run(&args, cx).await,
+        Command::Git(args) => git::run(args, cx).await,
+        Command::Workspaces(args) => workspaces::run(&args, cx).await,
         Command::Export(args) => export::run(&args, cx).await,
         Command::Mcp(args) => mcp::run(args, cx).await,
         Command::Verify => verify::run(cx).await,

@@ -7,6 +7,7 @@
 pub mod agents;
 pub mod docs;
 pub mod file;
+pub mod git;
 pub mod sources;
 pub mod table;
 
@@ -20,6 +21,7 @@ use base64::Engine as _;
 use tether_actors::domain::restart::{RestartBudget, RestartPolicy};
 
 pub use agents::AgentsSettings;
+pub use git::GitSettings;
 pub use sources::{Found, Origin, Sources, Wrong};
 
 /// How to reach the daemon: all that most commands need.
@@ -121,6 +123,8 @@ pub struct Settings {
     pub agents: AgentsSettings,
     /// Seconds of idleness after which an agent program is ended; `None` = never.
     pub idle_exit_seconds: Option<u64>,
+    /// Repositories and work trees.
+    pub git: GitSettings,
     /// What to do when an agent crashed in mid-turn.
     pub restart_policy: RestartPolicy,
     /// How often it may crash.
@@ -291,6 +295,7 @@ impl Settings {
             turn_timeout_seconds: reader.limit("TETHER_AGENT_TURN_TIMEOUT_SECONDS"),
             agents: AgentsSettings::read(&mut reader),
             idle_exit_seconds: reader.limit("TETHER_AGENT_IDLE_EXIT_SECONDS"),
+            git: GitSettings::read(&mut reader),
             restart_policy: match reader.word("TETHER_AGENT_RESTART_POLICY").as_str() {
                 "resume" => RestartPolicy::Resume,
                 "never" => RestartPolicy::Never,

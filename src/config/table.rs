@@ -385,6 +385,85 @@ pub const SECTIONS: &[Section] = &[
             },
         ],
     },
+    Section {
+        title: "Git and work trees",
+        settings: &[
+            Setting {
+                name: "TETHER_GIT_AUTO_CHECKPOINT",
+                kind: Kind::Flag,
+                default: "0",
+                doc: "save the work tree after each turn, beside the branch; `tether git restore` brings it back",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_WORKSPACE_DIR",
+                kind: Kind::Path,
+                doc: "where work trees of sessions are made (`tether new --clone`, `--worktree`); without it, in the data folder",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_WORKSPACE_MAX_DISK_GB",
+                kind: Kind::Number(0, 1_048_576),
+                default: "0",
+                doc: "warn when work trees and clones take more than this many GiB; 0 = never",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_REPO_RETENTION_DAYS",
+                kind: Kind::Number(-36_500, 36_500),
+                default: "30",
+                doc: "shared clones without a work tree that were not used for longer are removed; 0 = never",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_GIT_AUTO_BRANCH",
+                kind: Kind::Flag,
+                default: "0",
+                doc: "give a plain clone a branch of its own too (work trees always have one)",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_GIT_BRANCH_PATTERN",
+                default: "tether/{session_id}",
+                doc: "name of a session's branch; `{session_id}` stands for the last 6 characters of its id",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_GIT_FETCH_CACHE_SECONDS",
+                kind: Kind::Number(0, YEAR),
+                default: "300",
+                doc: "a shared clone is not brought up to date again within this",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_GIT_FETCH_TIMEOUT",
+                kind: Kind::Number(1, 3600),
+                default: "30",
+                doc: "seconds that bringing it up to date may take",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_GIT_CLONE_TIMEOUT",
+                kind: Kind::Number(1, 86_400),
+                default: "120",
+                doc: "seconds that a clone may take",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_GIT_USER_NAME",
+                default: "Tether",
+                doc: "who commits in clones made here, and where git knows nobody",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_GIT_USER_EMAIL",
+                default: "tether@localhost",
+                doc: "their address",
+                ..PLAIN
+            },
+        ],
+    },
 ];
 
 /// The setting with this name (or old name).
@@ -418,14 +497,6 @@ pub const ELSEWHERE: &[&str] = &[
     "TETHER_CODEX_SIDECAR_URL",
     "TETHER_CONTEXT_FILE",
     "TETHER_DEBUG_ATTACH_LOGS",
-    "TETHER_GIT_AUTO_BRANCH",
-    "TETHER_GIT_AUTO_CHECKPOINT",
-    "TETHER_GIT_BRANCH_PATTERN",
-    "TETHER_GIT_CLONE_TIMEOUT",
-    "TETHER_GIT_FETCH_CACHE_SECONDS",
-    "TETHER_GIT_FETCH_TIMEOUT",
-    "TETHER_GIT_USER_EMAIL",
-    "TETHER_GIT_USER_NAME",
     "TETHER_OPENCODE_SIDECAR_CMD",
     "TETHER_OPENCODE_SIDECAR_HOST",
     "TETHER_OPENCODE_SIDECAR_LOG_LEVEL",
@@ -437,15 +508,12 @@ pub const ELSEWHERE: &[&str] = &[
     "TETHER_OPENCODE_SIDECAR_TOKEN",
     "TETHER_OPENCODE_SIDECAR_TURN_TIMEOUT_SECONDS",
     "TETHER_OPENCODE_SIDECAR_URL",
-    "TETHER_REPO_RETENTION_DAYS",
     "TETHER_SERVERS_FILE",
     "TETHER_SSH_AUTHORIZED_KEYS_PATH",
     "TETHER_SSH_ENABLED",
     "TETHER_SSH_HOST",
     "TETHER_SSH_HOST_KEY_PATH",
     "TETHER_SSH_PORT",
-    "TETHER_WORKSPACE_DIR",
-    "TETHER_WORKSPACE_MAX_DISK_GB",
 ];
 
 /// The known name that is most like this one, if any is like it.

@@ -125,7 +125,7 @@ class SessionScreen extends Part {
       setText(title, nameOf(session));
       title.title = nameOf(session);
       // What does not stop by itself, the daemon ends by force.
-      const text = session.state === 'INTERRUPTING' ? 'Waits for the tool to end' : `${agentOf(session)} · ${place(session.directory, 26)}`;
+      const text = session.state === 'INTERRUPTING' ? 'Waits for the tool to end' : [agentOf(session), place(session.directory, 26), session.branch ?? session.working_branch].filter(Boolean).join(' · ');
       const mode = session.approval_mode ? el('span', { class: 'chip ask', text: modeWord(session.approval_mode) }) : null;
       const key = `${shape}${word}${text}${session.approval_mode}`;
       if (sub.dataset.key !== key) {

@@ -17,6 +17,7 @@ mod examples;
 mod export;
 mod external;
 mod garbage;
+mod git;
 mod installed;
 mod limit;
 mod many;

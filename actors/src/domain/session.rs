@@ -46,6 +46,10 @@ pub struct Session {
     pub directory: String,
     /// Whether `<directory>/.git` exists.
     pub directory_has_git: bool,
+    /// The branch that is checked out there (`detached at 1a2b3c4` while none is), as of the last turn; null without a
+    /// repository.
+    #[serde(default)]
+    pub branch: Option<String>,
     /// Turns of the person.
     pub message_count: u64,
     /// Whether an approval is open.

@@ -242,6 +242,7 @@ impl Actor for Registry {
         self.start_busy(ctx);
         self.end_unclaimed_servers(ctx);
         self.watch_retention(ctx);
+        self.watch_repos(ctx);
     }
 }
 
@@ -360,9 +361,15 @@ impl Handler<DeleteCell> for Registry {
             let log = registry.log.clone();
             let spool = registry.settings.agent.spool_root.join(session.as_str());
             let id = session.clone();
+            let workspaces = registry.settings.session.workspaces.clone();
+            let record = log.read_model.session(&id).map(|entry| entry.record);
             let deleted = async move {
-                let existed = log.delete_session(id).await?;
+                let existed = log.delete_session(id.clone()).await?;
                 let _ = tokio::fs::remove_dir_all(&spool).await;
+                // Nobody waits for it; what is left by a crash now can be cleaned up later.
+                tokio::spawn(
+                    async move { retention::remove_work(&workspaces, &id, record.as_deref()).await },
+                );
                 if existed { Ok(()) } else { Err(SessionError::NotFound) }
             };
             Box::pin(deleted.into_actor(registry).map(move |deleted, registry, _| {

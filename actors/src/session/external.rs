@@ -213,6 +213,12 @@ impl Handler<PushEvent> for Session {
         {
             ctx.cancel_future(timer);
         }
+        if before == SessionState::Running
+            && matches!(self.state(), SessionState::AwaitingInput | SessionState::Error)
+        {
+            self.look_at_branch(ctx);
+            self.save_turn(ctx);
+        }
         let me = ctx.address();
         let stop_on_error = move |result: Result<Committed, LogError>| match result {
             Ok(_) => Ok(()),

@@ -10,6 +10,7 @@ use crate::domain::restart::{Hold, RestartPolicy};
 use crate::domain::session::{Image, Input, OnceMark, Session};
 use crate::domain::usage::Usage;
 use crate::log::LogError;
+use crate::workspace::GitError;
 
 /// Begin (or go on) with this prompt; an empty prompt only starts the agent.
 #[derive(Clone, Debug, Message)]
@@ -224,6 +225,9 @@ pub enum SessionError {
     /// The session's actors died too often and are held; the text says why.
     #[error("{0}")]
     Held(String),
+    /// Its repository or work tree; the text says why.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// It could not be recorded, so it was not done.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -238,6 +242,7 @@ impl SessionError {
             Self::Invalid(_) => "VALIDATION_ERROR",
             Self::AgentUnavailable(_) | Self::Held(_) => "AGENT_UNAVAILABLE",
             Self::Restarting => "RESTARTING",
+            Self::Git(error) => error.code(),
             Self::Log(error) => error.code(),
         }
     }
