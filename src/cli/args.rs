@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use mcp::{McpAction, McpArgs, McpEntryArgs};
 pub use super::git_args::{GitAction, GitArgs, WorkspacesAction, WorkspacesArgs};
+pub use mcp::{McpAction, McpArgs, McpEntryArgs};
 
 /// Supervise AI coding agents on your own machine.
 #[derive(Debug, Parser)]

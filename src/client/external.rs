@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tether_actors::domain::approval::Approval;
 
-use super::{Client, ClientError, LONG_PATIENCE, LOOKING};
+use super::{Client, ClientError, LOOKING};
 
 /// How long a clone may take. The daemon has a limit of its own, which is shorter.
 const CLONING: Duration = Duration::from_secs(10 * 60);
@@ -138,11 +138,5 @@ impl Client {
         let wait = wait.as_secs().min(LONGEST_WAIT);
         let request = self.request(Method::GET, &["api", "approvals", id]).query(&[("wait_s", wait)]);
         self.call(request.timeout(Duration::from_secs(wait) + GRACE)).await
-    }
-
-    /// What was changed where a session works: `diff`, `files`, `truncated`.
-    pub async fn diff(&self, session: &str) -> Result<Value, ClientError> {
-        self.call(self.request(Method::GET, &["api", "sessions", session, "diff"]).timeout(LONG_PATIENCE))
-            .await
     }
 }

@@ -9,7 +9,7 @@ use tether_actors::workspace::{
     Restored, StagedDiff,
 };
 
-use super::{Client, ClientError};
+use super::{Client, ClientError, LONG_PATIENCE};
 use crate::api::{Cleaned, WorkspaceList};
 
 /// How long what hooks and remotes may be part of can take.
@@ -29,7 +29,8 @@ impl Client {
 
     /// What is changed since the last commit.
     pub async fn diff(&self, session: &str) -> Result<Diff, ClientError> {
-        self.call(self.request(Method::GET, &["api", "sessions", session, "diff"])).await
+        self.call(self.request(Method::GET, &["api", "sessions", session, "diff"]).timeout(LONG_PATIENCE))
+            .await
     }
 
     /// What is staged.

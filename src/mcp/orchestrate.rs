@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::call::{Call, ToolError};
@@ -273,16 +273,9 @@ pub(super) struct Diff {
 }
 
 pub(super) async fn get_diff(input: OfSession, call: Call) -> Result<Diff, ToolError> {
-    let mut answer = call.client.diff(&input.session_id).await?;
-    let mut of = |name: &str| answer.get_mut(name).map(Value::take).unwrap_or(json!(null));
-    Ok(Diff {
-        diff: of("diff").as_str().unwrap_or_default().to_owned(),
-        truncated: of("truncated").as_bool().unwrap_or(false),
-        files: match of("files") {
-            Value::Array(files) => files,
-            _ => Vec::new(),
-        },
-    })
+    let found = call.client.diff(&input.session_id).await?;
+    let files = found.files.iter().filter_map(|file| serde_json::to_value(file).ok()).collect();
+    Ok(Diff { diff: found.diff, files, truncated: found.truncated })
 }
 
 pub(super) async fn stop_session(input: OfSession, call: Call) -> Result<SessionObject, ToolError> {
@@ -291,6 +284,8 @@ pub(super) async fn stop_session(input: OfSession, call: Call) -> Result<Session
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn wanted(more: Value) -> RunAgent {
