@@ -15,7 +15,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("agent", &["domain", "log"]),
     ("session", &["domain", "log", "gate", "agent"]),
     ("registry", &["domain", "elsewhere", "log", "gate", "agent", "session"]),
-    ("bridge", &["domain", "log", "gate", "agent", "session", "registry"]),
+    ("bridge", &["domain", "elsewhere", "log", "gate", "agent", "session", "registry"]),
     ("socket", &["domain", "log", "gate", "agent", "session", "registry"]),
 ];
 

@@ -16,7 +16,7 @@ use super::error::{ApiError, ErrorBody};
 use super::extract::{Body, FromFields, Query, path_id};
 use super::fields::Fields;
 
-const SCOPES: [&str; 4] = ["once", "tool", "all30m", "directory"];
+const SCOPES: [&str; 6] = ["once", "tool", "all30m", "directory", "tool30m", "directory30m"];
 
 /// Which approvals.
 #[derive(utoipa::IntoParams)]
@@ -121,6 +121,8 @@ impl FromFields for AnswerBody {
             Some("tool") => Scope::Tool,
             Some("all30m") => Scope::All30m,
             Some("directory") => Scope::Directory,
+            Some("tool30m") => Scope::Tool30m,
+            Some("directory30m") => Scope::Directory30m,
             _ => Scope::Once,
         };
         let updated_input = fields.object("updated_input").map(Value::Object);

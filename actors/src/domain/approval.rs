@@ -155,6 +155,10 @@ pub enum Scope {
     All30m,
     /// Every file change below the directory of this one's file, in this session.
     Directory,
+    /// As `tool`, for 30 minutes.
+    Tool30m,
+    /// As `directory`, for 30 minutes.
+    Directory30m,
 }
 
 /// A person's (or rule's) answer.

@@ -1,0 +1,1 @@
+//! The bridge against a platform that is only made of memory.
