@@ -67,6 +67,18 @@ pub(super) async fn of(api: &Api, folder: &Path) -> Result<DiffAnswer, ApiError>
     }
     // A few at a time: each is a process or two, and reads the whole tree.
     let _permit = api.git_runs.acquire().await.map_err(|_| ApiError::stopping())?;
+    of_work_tree(folder).await
+}
+
+/// What is changed in a directory, as a unified diff; nothing if it is not the top of a work tree.
+pub async fn changes(folder: &Path) -> Result<String, ApiError> {
+    if folder.as_os_str().is_empty() || !directories::has_git(folder).await {
+        return Ok(String::new());
+    }
+    Ok(of_work_tree(folder).await?.diff)
+}
+
+async fn of_work_tree(folder: &Path) -> Result<DiffAnswer, ApiError> {
     let git = Git::at(folder).await?;
     let has_commits = git.run(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], 1_000).await?.ok;
     let mut args = DIFF.to_vec();

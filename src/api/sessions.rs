@@ -11,10 +11,10 @@ use tether_actors::session::{Configure, SessionDetails};
 
 use super::Api;
 use super::auth::Caller;
-use super::directories;
 use super::error::ApiError;
 use super::extract::{Body, FromFields, SessionPath};
 use super::fields::Fields;
+use super::{bridges, directories};
 
 /// Longest name of a session, in characters.
 const NAME: usize = 80;
@@ -81,15 +81,6 @@ fn non_empty(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
-/// Refuses a chat platform that no bridge runs for.
-pub(super) fn platform_runs(platform: Option<&str>) -> Result<(), ApiError> {
-    let refused = |platform| {
-        let message = format!("No bridge registered for platform: {platform}");
-        ApiError::bad_request("VALIDATION_ERROR", message)
-    };
-    platform.map_or(Ok(()), |platform| Err(refused(platform)))
-}
-
 fn policy(word: &'static str) -> Option<RestartPolicy> {
     match word {
         "continue" => Some(RestartPolicy::Continue),
@@ -127,7 +118,7 @@ pub(super) async fn create_session(
         let known = agents.names().collect::<Vec<_>>().join(", ");
         return Err(ApiError::invalid(format!("Invalid adapter '{adapter}': the adapters are {known}")));
     }
-    platform_runs(wanted.platform.as_deref())?;
+    let platform = bridges::wanted_platform(&api, wanted.platform)?;
     let directory = match &wanted.directory {
         Some(directory) => Some(directories::existing(directory).await?),
         None => None,
@@ -146,7 +137,7 @@ pub(super) async fn create_session(
         model: wanted.model,
         restart_policy: wanted.restart_policy,
         external_agent,
-        platform: None,
+        platform,
     };
     Ok(HttpResponse::Created().json(api.world.create(new).await?))
 }
@@ -300,18 +291,4 @@ pub(super) async fn configure_session(
     let Body(ConfigureSession { model, planning, restart_policy, archived }) = body;
     let wanted = Configure { model, planning, restart_policy, archived };
     Ok(Json(api.world.configure(&path.id()?, wanted).await?))
-}
-
-/// Unbind a session from its chat platform.
-#[utoipa::path(
-    tag = "sessions", params(("id" = String, Path)), responses((status = 409, body = super::error::ErrorBody))
-)]
-#[delete("/api/sessions/{id}/platform")]
-pub(super) async fn unbind_platform(
-    _: Caller,
-    api: Data<Api>,
-    path: SessionPath,
-) -> Result<HttpResponse, ApiError> {
-    api.session(&path.id()?)?;
-    Err(ApiError::conflict("INVALID_STATE", "Session is not bound to any platform"))
 }
