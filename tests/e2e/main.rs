@@ -27,5 +27,7 @@ mod render;
 mod security;
 mod stall;
 mod stream;
+mod telegram;
+mod telegram_faults;
 mod trust;
 mod turn;

@@ -13,8 +13,6 @@ use crate::domain::risk::{Hidden, code_of};
 
 /// Characters of a command or a diff that are shown; the rest is in the file.
 const SHOWN: usize = 1_400;
-/// Of what the agent said before.
-const SAID: usize = 300;
 /// Of it once it was answered.
 const SETTLED: usize = 240;
 
@@ -162,12 +160,6 @@ fn body(approval: &Approval, limit: usize) -> (Doc, bool) {
         _ => approval.tool_name.clone(),
     };
     let mut doc = Doc::default();
-    if let Some(said) = approval.said.as_deref().filter(|_| !brief && approval.kind == ApprovalKind::Tool) {
-        let count = said.chars().count();
-        let end: String = said.chars().skip(count.saturating_sub(SAID)).collect();
-        let end = if count > SAID { format!("…{end}") } else { end };
-        doc = doc.then(Doc::text(&shown(&end)).quoted());
-    }
     let mut head = vec![plain(format!("{mark} ")), bold(cut(&shown(&title), 120))];
     if let Some(subagent) = &approval.subagent {
         head.push(plain(format!(" (asked by {})", cut(&shown(subagent), 60))));

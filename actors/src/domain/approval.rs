@@ -33,8 +33,8 @@ pub struct Question {
     /// A word or two for a heading.
     #[serde(default)]
     pub header: String,
-    /// Whether several may be chosen.
-    #[serde(default)]
+    /// Whether several may be chosen. Agents of a person's own may write it as Claude Code does.
+    #[serde(default, alias = "multiSelect")]
     pub multi_select: bool,
     /// What may be chosen; free text is always allowed.
     #[serde(default)]

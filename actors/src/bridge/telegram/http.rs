@@ -58,7 +58,7 @@ impl Http {
         chat: i64,
         thread: Option<i32>,
         file: &FileOut,
-    ) -> Result<frankenstein::types::Message, Failure> {
+    ) -> Result<Value, Failure> {
         let part = Part::stream(file.bytes.clone()).file_name(file.name.clone());
         let mut form = Form::new().text("chat_id", chat.to_string()).part("document", part);
         if let Some(thread) = thread {
@@ -69,7 +69,8 @@ impl Http {
             form = form.text("caption", caption);
         }
         let sent = self.client.post(self.url("sendDocument")).multipart(form).send().await;
-        let response: frankenstein::response::MethodResponse<_> = answer(sent.map_err(broken_off)?).await?;
+        let response: frankenstein::response::MethodResponse<Value> =
+            answer(sent.map_err(broken_off)?).await?;
         Ok(response.result)
     }
 

@@ -20,10 +20,11 @@ use frankenstein::methods::{
 };
 use frankenstein::response::MethodResponse;
 use frankenstein::types::{
-    AllowedUpdate, BotCommand, ButtonStyle, ChatAction, ChatMember, ForceReply, InlineKeyboardButton,
+    AllowedUpdate, BotCommand, ButtonStyle, ChatAction, ForceReply, InlineKeyboardButton,
     InlineKeyboardMarkup, LinkPreviewOptions, ReplyMarkup, ReplyParameters,
 };
 use frankenstein::{ParseMode, updates::Update};
+use serde::Serialize;
 use serde_json::Value;
 
 use self::http::Http;
@@ -112,9 +113,10 @@ impl Telegram {
     /// Whether the bot may make topics.
     async fn check_rights(&self, bot: u64) -> Result<(), Failure> {
         let params = GetChatMemberParams::builder().chat_id(self.group).user_id(bot).build();
-        let may = match self.http.get_chat_member(&params).await?.result {
-            ChatMember::Creator(_) => true,
-            ChatMember::Administrator(member) => member.can_manage_topics == Some(true),
+        let member = self.call("getChatMember", &params).await?;
+        let may = match member["status"].as_str() {
+            Some("creator") => true,
+            Some("administrator") => member["can_manage_topics"] == true,
             _ => false,
         };
         match may {
@@ -132,8 +134,21 @@ impl Telegram {
             .timeout(POLL)
             .allowed_updates(vec![AllowedUpdate::Message, AllowedUpdate::CallbackQuery])
             .build();
-        let response: MethodResponse<Vec<Value>> = self.http.request("getUpdates", Some(&params)).await?;
-        Ok(response.result)
+        match self.call("getUpdates", &params).await? {
+            Value::Array(updates) => Ok(updates),
+            _ => Err(Failure::Unsure("Telegram told its updates in no list".to_owned())),
+        }
+    }
+
+    /// Calls a method. Of its answer only what is needed is looked at: a field that a server of another version has
+    /// more or less must not make what was done look undone.
+    async fn call(
+        &self,
+        method: &str,
+        params: &(impl Serialize + std::fmt::Debug + Sync),
+    ) -> Result<Value, Failure> {
+        let answer: MethodResponse<Value> = self.http.request(method, Some(params)).await?;
+        Ok(answer.result)
     }
 }
 
@@ -158,11 +173,11 @@ fn keyboard(buttons: &[Vec<Button>]) -> InlineKeyboardMarkup {
     InlineKeyboardMarkup::builder().inline_keyboard(rows).build()
 }
 
-fn sent(message: &frankenstein::types::Message) -> Sent {
-    Sent {
-        id: message.message_id.to_string(),
-        at: Stamp::from_unix(i64::try_from(message.date).unwrap_or_default()),
-    }
+fn sent(message: &Value) -> Result<Sent, Failure> {
+    let id = message["message_id"]
+        .as_i64()
+        .ok_or_else(|| Failure::Unsure("Telegram sent a message without an id".to_owned()))?;
+    Ok(Sent { id: id.to_string(), at: Stamp::from_unix(message["date"].as_i64().unwrap_or_default()) })
 }
 
 #[async_trait]
@@ -176,18 +191,17 @@ impl Platform for Telegram {
     }
 
     async fn connect(&self) -> Result<String, Failure> {
-        let me = self.http.get_me().await?.result;
-        let name = me.username.unwrap_or_default();
+        let me = self.call("getMe", &()).await?;
+        let name = me["username"].as_str().unwrap_or_default().to_owned();
         self.name.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&name);
-        let params = GetChatParams::builder().chat_id(self.group).build();
-        let chat = self.http.get_chat(&params).await?.result;
-        if chat.is_forum != Some(true) {
+        let chat = self.call("getChat", &GetChatParams::builder().chat_id(self.group).build()).await?;
+        if chat["is_forum"] != true {
             return Err(Failure::Broken(
                 "the group of TELEGRAM_FORUM_GROUP_ID has no topics: switch them on in the group's settings"
                     .to_owned(),
             ));
         }
-        self.check_rights(me.id).await?;
+        self.check_rights(me["id"].as_u64().unwrap_or_default()).await?;
         let commands = COMMANDS
             .iter()
             .filter(|(name, ..)| *name != "start")
@@ -196,8 +210,8 @@ impl Platform for Telegram {
                 BotCommand::builder().command(*name).description(format!("{arguments}{what}")).build()
             })
             .collect();
-        self.http.set_my_commands(&SetMyCommandsParams::builder().commands(commands).build()).await?;
-        Ok(format!("@{name} in {}", chat.title.unwrap_or_else(|| self.group.to_string())))
+        self.call("setMyCommands", &SetMyCommandsParams::builder().commands(commands).build()).await?;
+        Ok(format!("@{name} in {}", chat["title"].as_str().unwrap_or("its group")))
     }
 
     async fn receive(&self, position: Option<String>, inbox: Inbox) -> Failure {
@@ -232,7 +246,10 @@ impl Platform for Telegram {
             .name(cut(title, self.traits.thread_title))
             .icon_color(COLOUR)
             .build();
-        Ok(self.http.create_forum_topic(&params).await?.result.message_thread_id.to_string())
+        let made = self.call("createForumTopic", &params).await?;
+        let id = made["message_thread_id"].as_i64();
+        id.map(|id| id.to_string())
+            .ok_or_else(|| Failure::Unsure("Telegram made a topic without an id".to_owned()))
     }
 
     async fn rename_thread(&self, thread: &str, title: &str) -> Result<(), Failure> {
@@ -241,7 +258,7 @@ impl Platform for Telegram {
             .message_thread_id(number::<i32>(thread)?)
             .name(cut(title, self.traits.thread_title))
             .build();
-        self.http.edit_forum_topic(&params).await.map(|_| ())
+        self.call("editForumTopic", &params).await.map(|_| ())
     }
 
     async fn close_thread(&self, thread: &str, closed: bool) -> Result<(), Failure> {
@@ -250,12 +267,12 @@ impl Platform for Telegram {
             true => {
                 let params =
                     CloseForumTopicParams::builder().chat_id(self.group).message_thread_id(thread).build();
-                self.http.close_forum_topic(&params).await.map(|_| ())
+                self.call("closeForumTopic", &params).await.map(|_| ())
             }
             false => {
                 let params =
                     ReopenForumTopicParams::builder().chat_id(self.group).message_thread_id(thread).build();
-                self.http.reopen_forum_topic(&params).await.map(|_| ())
+                self.call("reopenForumTopic", &params).await.map(|_| ())
             }
         }
     }
@@ -282,7 +299,7 @@ impl Platform for Telegram {
             .maybe_reply_parameters(reply)
             .maybe_reply_markup(markup)
             .build();
-        Ok(sent(&self.http.send_message(&params).await?.result))
+        sent(&self.call("sendMessage", &params).await?)
     }
 
     async fn edit(&self, place: &Place, id: &str, message: &Message) -> Result<(), Failure> {
@@ -295,22 +312,20 @@ impl Platform for Telegram {
             .link_preview_options(LinkPreviewOptions::DISABLED)
             .maybe_reply_markup((!message.buttons.is_empty()).then(|| keyboard(&message.buttons)))
             .build();
-        self.http.edit_message_text(&params).await.map(|_| ())
+        self.call("editMessageText", &params).await.map(|_| ())
     }
 
     async fn send_file(&self, place: &Place, file: &FileOut, _: &str) -> Result<Sent, Failure> {
         let (chat, thread) = self.chat_of(place)?;
-        Ok(sent(&self.http.send_document(chat, thread, file).await?))
+        sent(&self.http.send_document(chat, thread, file).await?)
     }
 
     async fn fetch(&self, file: &FileRef, limit: u64) -> Result<Bytes, Failure> {
         let found =
-            self.http.get_file(&GetFileParams::builder().file_id(file.handle.clone()).build()).await?;
-        let path = found
-            .result
-            .file_path
-            .ok_or_else(|| Failure::Refused("Telegram has it not any more".to_owned()))?;
-        self.http.download(&path, limit).await
+            self.call("getFile", &GetFileParams::builder().file_id(file.handle.clone()).build()).await?;
+        let path = found["file_path"].as_str();
+        let path = path.ok_or_else(|| Failure::Refused("Telegram has it not any more".to_owned()))?;
+        self.http.download(path, limit).await
     }
 
     async fn answer_press(&self, token: &str, text: &str) {
@@ -319,7 +334,7 @@ impl Platform for Telegram {
             .text(cut(text, 190))
             .show_alert(text.chars().count() > 60)
             .build();
-        if let Err(failure) = self.http.answer_callback_query(&params).await {
+        if let Err(failure) = self.call("answerCallbackQuery", &params).await {
             tracing::debug!(%failure, "the one who pressed was not told");
         }
     }
@@ -331,7 +346,7 @@ impl Platform for Telegram {
             .message_thread_id(thread)
             .action(ChatAction::Typing)
             .build();
-        if let Err(failure) = self.http.send_chat_action(&params).await {
+        if let Err(failure) = self.call("sendChatAction", &params).await {
             tracing::debug!(%failure, "typing was not shown");
         }
     }
