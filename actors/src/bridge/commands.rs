@@ -15,7 +15,7 @@ use crate::domain::state::SessionState;
 use crate::domain::time::Stamp;
 use crate::elsewhere::Filter;
 use crate::registry::{Attach, NewSession};
-use crate::session::Bind;
+use crate::session::{Bind, Start};
 
 /// At most so many conversations are listed.
 const LISTED: usize = 200;
@@ -70,7 +70,7 @@ async fn run(deps: &Deps, command: Command, asker: Asker) -> Result<Said, String
         Command::Status => status(deps),
         Command::List(wanted) => list(deps, wanted, asker.listing).await?,
         Command::Attach(number, force) => attach(deps, number, force, asker.listing).await?,
-        Command::New(words) => new(deps, &words, asker.session.as_ref()).await?,
+        Command::New(words) => new(deps, &words, asker).await?,
         Command::Stop => {
             let session = here()?;
             deps.world.interrupt(&session, asker.by).await.map_err(|error| error.to_string())?;
@@ -215,10 +215,11 @@ async fn attach(
     Ok(Said::words(format!("🧵 {} is taken over; its thread is here.", title_of(&session))))
 }
 
-/// `[agent] [directory]`, in a thread beginning from its session.
-async fn new(deps: &Deps, words: &str, from: Option<&SessionId>) -> Result<Said, String> {
+/// `[agent] [directory]`, in a thread beginning from its session; on the lines below, what is to be done.
+async fn new(deps: &Deps, words: &str, asker: Asker) -> Result<Said, String> {
+    let (words, prompt) = words.split_once('\n').unwrap_or((words, ""));
     let agents = &deps.world.agent_settings().agents;
-    let base = from.and_then(|session| deps.world.read_model().session(session));
+    let base = asker.session.as_ref().and_then(|session| deps.world.read_model().session(session));
     let base = base.map(|entry| entry.record.session.clone());
     let (first, rest) = words.trim().split_once(char::is_whitespace).unwrap_or((words.trim(), ""));
     let named = (!first.is_empty()).then(|| agents.entry(Some(first))).flatten();
@@ -246,7 +247,14 @@ async fn new(deps: &Deps, words: &str, from: Option<&SessionId>) -> Result<Said,
         ..NewSession::default()
     };
     let session = deps.world.create(new).await.map_err(|error| error.to_string())?;
-    Ok(Said::words(format!("🧵 {} is there: write in its thread what is to be done.", title_of(&session))))
+    let title = title_of(&session);
+    if prompt.trim().is_empty() {
+        return Ok(Said::words(format!("🧵 {title} is there: write in its thread what is to be done.")));
+    }
+    let start =
+        Start { prompt: prompt.trim().to_owned(), images: Vec::new(), approval_choice: None, by: asker.by };
+    deps.world.start(&session.id, start).await.map_err(|error| error.to_string())?;
+    Ok(Said::words(format!("🧵 {title} is there, and at work in its thread.")))
 }
 
 /// A bare word is looked for beside the base, then in the home folder; all else is a path.

@@ -48,6 +48,7 @@ mod media;
 mod open;
 mod pace;
 mod people;
+mod perform;
 pub mod platform;
 pub mod record;
 pub mod slack;
@@ -57,6 +58,7 @@ mod tell;
 mod tests;
 mod turn;
 pub mod typed;
+mod words;
 
 pub use health::Health;
 pub use open::{BridgeSettings, Bridges, Desk};

@@ -13,6 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use frankenstein::AsyncTelegramApi;
+use frankenstein::ParseMode;
 use frankenstein::methods::{
     AnswerCallbackQueryParams, CloseForumTopicParams, CreateForumTopicParams, EditForumTopicParams,
     EditMessageTextParams, GetChatMemberParams, GetChatParams, GetFileParams, GetUpdatesParams,
@@ -23,7 +24,6 @@ use frankenstein::types::{
     AllowedUpdate, BotCommand, ButtonStyle, ChatAction, ForceReply, InlineKeyboardButton,
     InlineKeyboardMarkup, LinkPreviewOptions, ReplyMarkup, ReplyParameters,
 };
-use frankenstein::{ParseMode, updates::Update};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -222,20 +222,12 @@ impl Platform for Telegram {
                 Ok(batch) => batch,
                 Err(failure) => return failure,
             };
-            for update in batch {
-                let Some(number) = update["update_id"].as_i64() else { continue };
-                match serde_json::from_value::<Update>(update) {
-                    Ok(update) => {
-                        if !inbox.put(updates::incoming(update, &here)).await {
-                            return Failure::Unsure("what was heard could not be dealt with".to_owned());
-                        }
-                    }
-                    Err(error) => {
-                        tracing::debug!(%error, number, "an update that is not known is passed over")
-                    }
+            for (next, incoming) in updates::batch(batch, &here) {
+                if !inbox.put(incoming).await {
+                    return Failure::Unsure("what was heard could not be dealt with".to_owned());
                 }
                 // Said to Telegram with the next poll: from then on it does not tell it again.
-                offset = Some(number + 1);
+                offset = Some(next);
             }
         }
     }

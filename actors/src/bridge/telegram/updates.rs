@@ -2,6 +2,7 @@
 
 use frankenstein::types::{ChatType, MaybeInaccessibleMessage, Message, User};
 use frankenstein::updates::{Update, UpdateContent};
+use serde_json::Value;
 
 use crate::bridge::platform::{FileRef, Incoming, Person, Place, Press, What};
 use crate::domain::time::Stamp;
@@ -15,22 +16,62 @@ pub struct Here {
     pub name: String,
 }
 
-/// What an update tells. One that is nothing for us moves the position all the same.
-pub fn incoming(update: Update, here: &Here) -> Incoming {
-    let number = update.update_id;
-    let position = Some((i64::from(number) + 1).to_string());
-    let nothing = |position| Incoming {
+/// What a batch of updates tells, each with where to go on hearing behind it. Pictures that were sent together come as
+/// one message each, and are one again here. An update that is not known is passed over.
+pub fn batch(updates: Vec<Value>, here: &Here) -> Vec<(i64, Incoming)> {
+    let mut heard: Vec<(i64, Incoming)> = Vec::new();
+    let mut album = None;
+    for update in updates {
+        let Some(number) = update["update_id"].as_i64() else { continue };
+        let group = update["message"]["media_group_id"].as_str().map(str::to_owned);
+        let mut incoming = match serde_json::from_value::<Update>(update) {
+            Ok(update) => incoming(update, here),
+            Err(error) => {
+                tracing::debug!(%error, number, "an update that is not known is passed over");
+                nothing(number)
+            }
+        };
+        let same = group.is_some() && group == album;
+        album = group;
+        match (heard.last_mut().filter(|_| same), &mut incoming.what) {
+            (Some((next, before)), What::Text { text, files, .. })
+                if before.person == incoming.person && before.place == incoming.place =>
+            {
+                if let What::Text { text: words, files: all, .. } = &mut before.what {
+                    all.append(files);
+                    if words.is_empty() {
+                        *words = std::mem::take(text);
+                    }
+                }
+                before.position = incoming.position;
+                *next = number + 1;
+            }
+            _ => heard.push((number + 1, incoming)),
+        }
+    }
+    heard
+}
+
+/// An update that is nothing for us moves the position all the same.
+fn nothing(number: i64) -> Incoming {
+    Incoming {
         id: format!("update {number}"),
-        position,
+        position: Some((number + 1).to_string()),
         person: Person { id: String::new(), name: String::new() },
         place: Place::Elsewhere,
         at: Stamp::now(),
         what: What::Nothing,
-    };
+    }
+}
+
+/// What an update tells. One that is nothing for us moves the position all the same.
+fn incoming(update: Update, here: &Here) -> Incoming {
+    let number = i64::from(update.update_id);
+    let position = Some((number + 1).to_string());
     match update.content {
         UpdateContent::Message(message) => match of_message(&message, here) {
             Some(what) => {
-                let Some(person) = message.from.as_deref().and_then(person) else { return nothing(position) };
+                let Some(person) = message.from.as_deref().and_then(person) else { return nothing(number) };
                 Incoming {
                     id: format!("message {} {}", message.chat.id, message.message_id),
                     position,
@@ -40,11 +81,11 @@ pub fn incoming(update: Update, here: &Here) -> Incoming {
                     what,
                 }
             }
-            None => nothing(position),
+            None => nothing(number),
         },
         UpdateContent::CallbackQuery(pressed) => {
             let (Some(person), Some(data)) = (person(&pressed.from), pressed.data) else {
-                return nothing(position);
+                return nothing(number);
             };
             // Of a message that is too old Telegram does not say in which topic it stands.
             let (place, message) = match &pressed.message {
@@ -62,7 +103,7 @@ pub fn incoming(update: Update, here: &Here) -> Incoming {
             let id = format!("press {}", pressed.id);
             Incoming { id, position, person, place, at: Stamp::now(), what: What::Press(press) }
         }
-        _ => nothing(position),
+        _ => nothing(number),
     }
 }
 
@@ -133,4 +174,78 @@ fn files(message: &Message) -> Vec<FileRef> {
         files.push(file(Some("voice.ogg".to_owned()), voice.file_size, &voice.file_id));
     }
     files
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const GROUP: i64 = -100_42;
+
+    fn here() -> Here {
+        Here { chat: GROUP, name: "my_bot".into() }
+    }
+
+    fn message(number: i64, more: Value) -> Value {
+        let mut message = json!({
+            "message_id": number, "date": 1_700_000_000, "chat": { "id": GROUP, "type": "supergroup" },
+            "from": { "id": 7, "is_bot": false, "first_name": "Alice", "last_name": "B" },
+            "message_thread_id": 5, "is_topic_message": true,
+        });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            message[key] = value.clone();
+        }
+        json!({ "update_id": number, "message": message })
+    }
+
+    fn only(update: Value) -> Incoming {
+        batch(vec![update], &here()).remove(0).1
+    }
+
+    #[test]
+    fn words_say_who_where_and_to_what_they_reply() {
+        let reply = json!({ "message_id": 3, "date": 1, "chat": { "id": GROUP, "type": "supergroup" } });
+        let heard = only(message(9, json!({ "text": "hello", "reply_to_message": reply })));
+        assert_eq!((heard.person.name.as_str(), heard.place), ("Alice B", Place::Thread("5".into())));
+        assert_eq!(heard.position.as_deref(), Some("10"));
+        assert!(matches!(heard.what, What::Text { reply_to: Some(id), .. } if id == "3"));
+        // The beginning of a topic is no message that anybody replied to.
+        let root = json!({ "message_id": 5, "date": 1, "chat": { "id": GROUP, "type": "supergroup" } });
+        let heard = only(message(9, json!({ "text": "hello", "reply_to_message": root })));
+        assert!(matches!(heard.what, What::Text { reply_to: None, .. }));
+    }
+
+    #[test]
+    fn other_chats_other_bots_and_bots_themselves_are_nothing() {
+        let elsewhere = json!({ "text": "x", "chat": { "id": -5, "type": "supergroup" } });
+        assert_eq!(only(message(1, elsewhere)).place, Place::Elsewhere);
+        for more in [
+            json!({ "text": "/stop@other_bot" }),
+            json!({ "text": "x", "from": { "id": 8, "is_bot": true, "first_name": "Bot" } }),
+            json!({ "pinned": true }),
+        ] {
+            assert!(matches!(only(message(1, more.clone())).what, What::Nothing), "{more}");
+        }
+        assert!(matches!(only(message(1, json!({ "text": "/stop@My_Bot" }))).what, What::Text { .. }));
+        let direct =
+            json!({ "text": "x", "chat": { "id": 7, "type": "private" }, "is_topic_message": false });
+        assert_eq!(only(message(1, direct)).place, Place::Direct("7".into()));
+    }
+
+    #[test]
+    fn an_album_is_one_message_and_what_is_unknown_is_passed_over() {
+        let photo = |id: &str| json!([{ "file_id": id, "file_unique_id": id, "width": 1, "height": 1 }]);
+        let album = |number, id, caption: &str| {
+            message(number, json!({ "photo": photo(id), "caption": caption, "media_group_id": "g" }))
+        };
+        let unknown = json!({ "update_id": 4, "telepathy": {} });
+        let heard =
+            batch(vec![album(1, "a", "look"), album(2, "b", ""), album(3, "c", ""), unknown], &here());
+        assert_eq!(heard.iter().map(|(next, _)| *next).collect::<Vec<_>>(), [4, 5]);
+        let What::Text { text, files, .. } = &heard[0].1.what else { panic!("words") };
+        assert_eq!((text.as_str(), files.len()), ("look", 3));
+        assert_eq!(heard[0].1.position.as_deref(), Some("4"));
+    }
 }
