@@ -234,13 +234,12 @@ impl Bridge {
         }
         let found = press.data.trim_end_matches('!').split_once('.').and_then(|(key, number)| {
             let number: usize = number.parse().ok()?;
-            let known = self.threads.iter().find_map(|(lane, thread)| {
+            self.threads.iter().find_map(|(lane, thread)| {
                 let card = thread.lane.cards.iter().find(|card| card.key == key)?;
                 // A button belongs to the message that it stands on, and to no other.
                 let is_there = thread.lane.place.as_ref() == Some(place);
                 is_there.then(|| (lane.clone(), card.approval.clone(), card.choices.get(number).copied()))
-            });
-            known
+            })
         });
         let Some((lane, approval, Some(choice))) = found else {
             return self.toast(press.token, "This button is not known any more.".to_owned());

@@ -171,10 +171,10 @@ impl Flat {
             Tag::Emphasis => self.italic += 1,
             Tag::Strong => self.bold += 1,
             Tag::Strikethrough => self.strike += 1,
-            Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. } => {
-                if self.link.is_none() && self.table.is_none() {
-                    self.link = safe_link(&dest_url).map(|to| (to.to_owned(), String::new()));
-                }
+            Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }
+                if self.link.is_none() && self.table.is_none() =>
+            {
+                self.link = safe_link(&dest_url).map(|to| (to.to_owned(), String::new()));
             }
             _ => {}
         }

@@ -82,11 +82,11 @@ fn is_balanced(html: &str) -> bool {
     let mut rest = html;
     while let Some(at) = rest.find(['<', '&', '>']) {
         let tail = &rest[at..];
-        if tail.starts_with('&') {
-            if !["&lt;", "&gt;", "&amp;", "&quot;"].iter().any(|known| tail.starts_with(known)) {
+        if let Some(entity) = tail.strip_prefix('&') {
+            if !["lt;", "gt;", "amp;", "quot;"].iter().any(|known| entity.starts_with(known)) {
                 return false;
             }
-            rest = &tail[1..];
+            rest = entity;
             continue;
         }
         let Some(end) = tail.find('>').filter(|_| tail.starts_with('<')) else { return false };

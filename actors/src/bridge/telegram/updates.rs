@@ -182,7 +182,7 @@ mod tests {
 
     use super::*;
 
-    const GROUP: i64 = -100_42;
+    const GROUP: i64 = -10_042;
 
     fn here() -> Here {
         Here { chat: GROUP, name: "my_bot".into() }
