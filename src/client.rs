@@ -22,7 +22,7 @@ use tether_actors::domain::trust::TrustedDirectory;
 pub use external::{NewWork, PolledEvent};
 pub use feed::{Feed, FeedItem};
 
-use crate::api::{AgentView, ExternalSession, SyncAnswer};
+use crate::api::{AgentView, ChatCode, ExternalSession, SyncAnswer};
 use crate::config::Connection;
 
 /// How long an answer may take. The daemon answers when a thing is recorded, not when it is done.
@@ -110,6 +110,12 @@ pub struct BridgeStatus {
     /// What is wrong.
     #[serde(default)]
     pub error_message: Option<String>,
+    /// Who the bot is and where it talks.
+    #[serde(default)]
+    pub identity: Option<String>,
+    /// Messages that wait to be sent.
+    #[serde(default)]
+    pub outbox: usize,
 }
 
 /// What a new session is to be (`POST /api/sessions`).
@@ -409,6 +415,21 @@ impl Client {
     /// A code that logs a browser in; with an address, its link leads there.
     pub async fn pair(&self, address: Option<&str>) -> Result<Pairing, ClientError> {
         self.call(self.request(Method::POST, &["api", "pairing"]).json(&json!({ "address": address }))).await
+    }
+
+    /// A code with which one person on a chat platform is let in.
+    pub async fn pair_chat(&self) -> Result<ChatCode, ClientError> {
+        self.call(self.request(Method::POST, &["api", "bridges", "pair"])).await
+    }
+
+    /// Shows a session on a chat platform, or (`None`) on none.
+    pub async fn bind(&self, session: &str, platform: Option<&str>) -> Result<(), ClientError> {
+        let path = ["api", "sessions", session, "platform"];
+        let request = match platform {
+            Some(platform) => self.request(Method::POST, &path).json(&json!({ "platform": platform })),
+            None => self.request(Method::DELETE, &path),
+        };
+        self.call::<Value>(request).await.map(drop)
     }
 
     /// Stops the daemon; with `agents` the agent programs too.

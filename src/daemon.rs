@@ -1,6 +1,7 @@
 //! The daemon's life: open the house, say where it is, wait to be told to stop, close it in order.
 
 mod agents;
+mod bridges;
 mod open;
 
 use std::future::Future;

@@ -197,7 +197,7 @@ export function who(by) {
   }
 }
 
-const SCOPES = { tool: 'Allowed for this tool', all30m: 'Allowed, all for 30 minutes', directory: 'Allowed in this directory' };
+const SCOPES = { tool: 'Allowed for this tool', all30m: 'Allowed, all for 30 minutes', directory: 'Allowed in this directory', tool30m: 'Allowed for this tool for 30 minutes', directory30m: 'Allowed in this directory for 30 minutes' };
 
 /// `Denied by Ana in Telegram, 09:41`.
 export function outcome(approval) {

@@ -17,7 +17,7 @@ const ROOMS: [(&str, &[&str]); 12] = [
     ("workspace", &["domain", "agent"]),
     ("session", &["domain", "log", "gate", "agent", "workspace"]),
     ("registry", &["domain", "elsewhere", "log", "gate", "agent", "workspace", "session"]),
-    ("bridge", &["domain", "log", "gate", "agent", "session", "registry"]),
+    ("bridge", &["domain", "elsewhere", "log", "gate", "agent", "session", "registry", "workspace"]),
     ("socket", &["domain", "log", "gate", "agent", "session", "registry"]),
 ];
 

@@ -19,7 +19,7 @@ use super::fields::Fields;
 
 /// Longest wait for an answer, in seconds.
 const LONGEST_WAIT: u64 = 60;
-const SCOPES: [&str; 4] = ["once", "tool", "all30m", "directory"];
+const SCOPES: [&str; 6] = ["once", "tool", "all30m", "directory", "tool30m", "directory30m"];
 
 /// Which approvals.
 #[derive(utoipa::IntoParams)]
@@ -162,6 +162,8 @@ impl FromFields for AnswerBody {
             Some("tool") => Scope::Tool,
             Some("all30m") => Scope::All30m,
             Some("directory") => Scope::Directory,
+            Some("tool30m") => Scope::Tool30m,
+            Some("directory30m") => Scope::Directory30m,
             _ => Scope::Once,
         };
         let updated_input = fields.object("updated_input").map(Value::Object);

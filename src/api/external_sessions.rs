@@ -9,13 +9,14 @@ use tether_actors::domain::session::Session;
 use tether_actors::domain::time::Stamp;
 use tether_actors::elsewhere::{Filter, Message, OpenIn};
 use tether_actors::registry::{Attach, ElsewhereError, Listed};
+use tether_actors::session::Bind;
 
 use super::Api;
 use super::auth::Caller;
 use super::error::{ApiError, ErrorBody};
 use super::extract::{Body, FromFields, Query, SessionPath, path_id};
 use super::fields::Fields;
-use super::{directories, sessions};
+use super::{bridges, directories};
 
 /// Longest id that anybody gave a conversation.
 const ID: usize = 200;
@@ -260,16 +261,20 @@ pub(super) async fn attach_session(
 ) -> Result<HttpResponse, ApiError> {
     let Body(wanted) = body;
     let runner = runner(&wanted.runner_type)?;
-    sessions::platform_runs(wanted.platform.as_deref())?;
+    let platform = bridges::wanted_platform(&api, wanted.platform.clone())?;
     let attach = Attach {
         runner,
         id: wanted.external_id,
         directory: directories::existing(&wanted.directory).await?,
-        platform: wanted.platform.clone(),
+        platform: platform.clone(),
         take_over: wanted.take_over,
     };
-    let session = api.world.attach(attach).await?;
-    if wanted.platform.is_some() && wanted.platform != session.platform {
+    let mut session = api.world.attach(attach).await?;
+    if session.platform.is_none() && platform.is_some() {
+        // It was attached before, and is shown nowhere.
+        let bind = Bind { platform: Some(platform), ..Bind::default() };
+        session = api.world.bind(&session.id, bind).await?;
+    } else if wanted.platform.is_some() && platform != session.platform {
         let bound = session.platform.as_deref().unwrap_or("none");
         let text = format!("the session is attached already, and bound to another platform ({bound})");
         return Err(ApiError::conflict("ALREADY_BOUND", text));

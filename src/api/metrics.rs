@@ -43,6 +43,8 @@ pub struct Metrics {
     /// Event streams (SSE) that are open.
     pub streams: Gauge<i64, AtomicI64>,
     sockets: Gauge<i64, AtomicI64>,
+    bridges: Family<PlatformLabels, Gauge>,
+    bridge_outbox: Family<PlatformLabels, Gauge>,
 }
 
 /// The path of a route, with `{id}` for what varies. Clones share the text.
@@ -53,6 +55,11 @@ impl EncodeLabelValue for Route {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
         (&*self.0).encode(encoder)
     }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PlatformLabels {
+    platform: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -88,6 +95,8 @@ impl Default for Metrics {
             uptime: Gauge::default(),
             streams: Gauge::default(),
             sockets: Gauge::default(),
+            bridges: Family::default(),
+            bridge_outbox: Family::default(),
         };
         this.registered()
     }
@@ -118,6 +127,10 @@ impl Metrics {
         );
         registry.register("event_streams", "Open event streams (SSE)", self.streams.clone());
         registry.register("sockets", "Open WebSockets", self.sockets.clone());
+        let connected = "1 while a chat platform is connected";
+        registry.register("bridge_connected", connected, self.bridges.clone());
+        let outbox = "Messages that wait to be sent to a chat platform";
+        registry.register("bridge_outbox", outbox, self.bridge_outbox.clone());
         registry.register_with_unit(
             "uptime",
             "Time since the daemon's start",
@@ -165,6 +178,12 @@ impl Metrics {
         self.approvals.set(i64::try_from(model.open_approvals().len()).unwrap_or(i64::MAX));
         self.healthy.set(i64::from(model.condition() == Condition::Healthy));
         self.sockets.set(i64::try_from(api.sockets.open()).unwrap_or(i64::MAX));
+        for health in api.settings.bridges.health() {
+            let labels = PlatformLabels { platform: health.platform };
+            self.bridges.get_or_create(&labels).set(i64::from(health.connected_since.is_some()));
+            let outbox = i64::try_from(health.outbox).unwrap_or(i64::MAX);
+            self.bridge_outbox.get_or_create(&labels).set(outbox);
+        }
         self.replaced.set(api.world.cells_replaced());
         self.uptime.set(api.settings.started_at.elapsed().as_secs());
     }

@@ -10,6 +10,7 @@ mod approvals;
 mod assets;
 mod auth;
 mod batch;
+mod bridges;
 mod debug;
 mod devices;
 mod diff;
@@ -52,6 +53,7 @@ mod tests;
 use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
+use tether_actors::bridge::Bridges;
 use tether_actors::domain::device::Device;
 use tether_actors::domain::ids::SessionId;
 use tether_actors::log::{Log, SessionEntry};
@@ -59,6 +61,8 @@ use tether_actors::registry::World;
 use tether_actors::socket::Sockets;
 
 pub use agents::AgentView;
+pub use bridges::ChatCode;
+pub use directories::existing as existing_directory;
 use error::ApiError;
 pub use external_sessions::{ExternalSession, SyncAnswer};
 pub use server::{BindError, Listener, Running, ServeError, bind, serve};
@@ -90,6 +94,10 @@ pub struct Settings {
     pub render_body_limit: usize,
     /// After so much silence an event stream says that it is still there.
     pub stream_silence: Duration,
+    /// The chat platforms.
+    pub bridges: Bridges,
+    /// The platform that a session is bound to when nothing is said.
+    pub default_platform: Option<String>,
     /// The file that the daemon logs to, if there is one.
     pub log_file: Option<std::path::PathBuf>,
     /// Our version.
@@ -115,6 +123,8 @@ impl Default for Settings {
             image_body_limit: 48 << 20,
             render_body_limit: 8 << 20,
             stream_silence: Duration::from_secs(15),
+            bridges: Bridges::default(),
+            default_platform: None,
             log_file: None,
             version: env!("CARGO_PKG_VERSION"),
             started_at: Instant::now(),

@@ -12,11 +12,10 @@ use tether_actors::workspace::{Source, clone_url};
 
 use super::Api;
 use super::auth::Caller;
-use super::directories;
 use super::error::ApiError;
 use super::extract::{Body, FromFields, SessionPath};
 use super::fields::Fields;
-use super::once;
+use super::{bridges, directories, once};
 
 /// Longest name of a session, in characters.
 const NAME: usize = 80;
@@ -103,15 +102,6 @@ fn non_empty(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
-/// Refuses a chat platform that no bridge runs for.
-pub(super) fn platform_runs(platform: Option<&str>) -> Result<(), ApiError> {
-    let refused = |platform| {
-        let message = format!("No bridge registered for platform: {platform}");
-        ApiError::bad_request("VALIDATION_ERROR", message)
-    };
-    platform.map_or(Ok(()), |platform| Err(refused(platform)))
-}
-
 fn policy(word: &'static str) -> Option<RestartPolicy> {
     match word {
         "continue" => Some(RestartPolicy::Continue),
@@ -169,7 +159,7 @@ async fn make(api: &Api, wanted: CreateSession, made_under: Option<OnceMark>) ->
         let known = agents.names().collect::<Vec<_>>().join(", ");
         return Err(ApiError::invalid(format!("Invalid adapter '{adapter}': the adapters are {known}")));
     }
-    platform_runs(wanted.platform.as_deref())?;
+    let platform = bridges::wanted_platform(&api, wanted.platform)?;
     let directory = match &wanted.directory {
         Some(directory) => Some(directories::existing(directory).await?),
         None => None,
@@ -202,7 +192,7 @@ async fn make(api: &Api, wanted: CreateSession, made_under: Option<OnceMark>) ->
         model: wanted.model,
         restart_policy: wanted.restart_policy,
         external_agent,
-        platform: None,
+        platform,
         made_under,
         work_tree,
     };
@@ -364,18 +354,4 @@ pub(super) async fn configure_session(
     let Body(ConfigureSession { model, planning, restart_policy, archived }) = body;
     let wanted = Configure { model, planning, restart_policy, archived };
     Ok(Json(api.world.configure(&path.id()?, wanted).await?))
-}
-
-/// Unbind a session from its chat platform.
-#[utoipa::path(
-    tag = "sessions", params(("id" = String, Path)), responses((status = 409, body = super::error::ErrorBody))
-)]
-#[delete("/api/sessions/{id}/platform")]
-pub(super) async fn unbind_platform(
-    _: Caller,
-    api: Data<Api>,
-    path: SessionPath,
-) -> Result<HttpResponse, ApiError> {
-    api.session(&path.id()?)?;
-    Err(ApiError::conflict("INVALID_STATE", "Session is not bound to any platform"))
 }

@@ -15,48 +15,6 @@ use super::auth::Caller;
 /// So many sessions are listed as recent.
 const RECENT: usize = 10;
 
-/// The chat platforms.
-#[derive(Serialize, utoipa::ToSchema)]
-pub(super) struct Bridges {
-    bridges: Vec<BridgeStatus>,
-}
-
-/// One platform.
-#[derive(Serialize, utoipa::ToSchema)]
-struct BridgeStatus {
-    /// `telegram`, `slack`, `discord`.
-    platform: &'static str,
-    /// `running`, `not_configured`, `error`.
-    status: &'static str,
-    #[schema(value_type = Option<String>)]
-    initialized_at: Option<Stamp>,
-    error_message: Option<String>,
-}
-
-fn bridges() -> Json<Bridges> {
-    let status = |platform| BridgeStatus {
-        platform,
-        status: "not_configured",
-        initialized_at: None,
-        error_message: None,
-    };
-    Json(Bridges { bridges: ["telegram", "slack", "discord"].map(status).into() })
-}
-
-/// How the connections to the chat platforms are.
-#[utoipa::path(tag = "status", responses((status = 200, body = Bridges)))]
-#[get("/api/status/bridges")]
-pub(super) async fn bridge_status(_: Caller) -> Json<Bridges> {
-    bridges()
-}
-
-/// The same where the peer's command line looks for it.
-#[utoipa::path(tag = "status", responses((status = 200, body = Bridges)))]
-#[get("/api/bridges")]
-pub(super) async fn list_bridges(_: Caller) -> Json<Bridges> {
-    bridges()
-}
-
 /// The sessions in figures.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct SessionSummary {

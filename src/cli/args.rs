@@ -49,6 +49,8 @@ pub enum Command {
     List(ListArgs),
     /// Go on with a session that was begun in an agent's own program
     Attach(AttachArgs),
+    /// Show a session on a chat platform, or take it from there
+    Bind(BindArgs),
     /// Read what an attached session's own program wrote meanwhile
     Sync(SyncArgs),
     /// Make a session, and start it if there is a prompt
@@ -449,8 +451,22 @@ pub struct DemoAgentArgs {
 #[derive(Debug, Args)]
 pub struct PairArgs {
     /// Address of the daemon that the link shall lead to, one of those that are listed; the best for a phone otherwise
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with = "chat")]
     pub address: Option<String>,
+    /// A code instead that lets one person use the bot of your chat platform
+    #[arg(long)]
+    pub chat: bool,
+}
+
+/// `tether bind`
+#[derive(Debug, Args)]
+pub struct BindArgs {
+    /// Session id, or enough of its beginning
+    #[arg(value_name = "ID")]
+    pub session: String,
+    /// The chat platform: telegram, slack or discord; `none` takes it from where it is
+    #[arg(value_name = "PLATFORM")]
+    pub platform: String,
 }
 
 /// `tether export`

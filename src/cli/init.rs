@@ -42,6 +42,12 @@ pub fn run(args: &InitArgs, mut cx: Context) -> Result<(), Failure> {
     for (name, value) in &answers {
         store(name, value)?;
     }
+    if ask {
+        let Some(chat) = super::init_chat::questions(&settings.bridges, &mut cx)? else { return Ok(()) };
+        for (name, value) in &chat {
+            store(name, value)?;
+        }
+    }
     let reports = daemon::catalogue(&settings).report();
     let agents: Vec<AgentView> = reports.iter().map(AgentView::from).collect();
     if cx.json {
@@ -94,11 +100,16 @@ fn questions(sources: &Sources, settings: &Settings) -> Result<Option<Vec<(&'sta
 }
 
 fn confirm(question: &str) -> Result<Option<bool>, Failure> {
-    enough(Confirm::new(question).with_default(true).prompt())
+    yes_or_no(question, true)
+}
+
+/// `None` = they had enough.
+pub(super) fn yes_or_no(question: &str, default: bool) -> Result<Option<bool>, Failure> {
+    enough(Confirm::new(question).with_default(default).prompt())
 }
 
 /// `None` = Ctrl-C, Esc or the end of the input.
-fn enough<T>(answer: Result<T, InquireError>) -> Result<Option<T>, Failure> {
+pub(super) fn enough<T>(answer: Result<T, InquireError>) -> Result<Option<T>, Failure> {
     match answer {
         Ok(value) => Ok(Some(value)),
         Err(InquireError::OperationCanceled | InquireError::OperationInterrupted) => Ok(None),

@@ -7,6 +7,7 @@ mod approve;
 mod args;
 mod ask;
 mod attach;
+mod bind;
 mod completions;
 mod delete;
 mod demo_agent;
@@ -18,6 +19,7 @@ mod git;
 mod git_args;
 mod grants;
 mod init;
+mod init_chat;
 mod input;
 mod interrupt;
 mod list;
@@ -139,6 +141,7 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Pair(args) => pair::run(&args, cx).await,
         Command::List(args) => list::run(&args, cx).await,
         Command::Attach(args) => attach::run(args, cx).await,
+        Command::Bind(args) => bind::run(args, cx).await,
         Command::Sync(args) => sync::run(&args, cx).await,
         Command::New(args) => new::run(args, cx).await,
         Command::Input(args) => input::run(&args, cx).await,

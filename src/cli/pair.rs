@@ -17,6 +17,16 @@ const NO_INK: &str = "\x1b[0m";
 
 /// Asks for a code and shows it.
 pub async fn run(args: &PairArgs, mut cx: Context) -> Result<(), Failure> {
+    if args.chat {
+        let code = cx.client()?.pair_chat().await?;
+        if cx.json {
+            return cx.out.json(&code);
+        }
+        let left = age(code.expires_at.seconds_since(Stamp::now()).max(0));
+        cx.out.line(format!("Let the person send this to the bot, once, within {left}:"))?;
+        cx.out.line(format!("  /pair {}     (Telegram)", code.code))?;
+        return Ok(cx.out.line(format!("  !pair {}     (Slack, Discord)", code.code))?);
+    }
     let pairing = cx.client()?.pair(args.address.as_deref()).await?;
     if cx.json {
         return cx.out.json(&pairing);

@@ -93,7 +93,10 @@ pub fn bridges_line(bridges: &[BridgeStatus]) -> String {
         .filter(|bridge| bridge.status != "not_configured")
         .map(|bridge| match &bridge.error_message {
             Some(error) => format!("{} ({}: {error})", bridge.platform, bridge.status),
-            None => format!("{} ({})", bridge.platform, bridge.status),
+            None => match &bridge.identity {
+                Some(identity) => format!("{} ({}, {identity})", bridge.platform, bridge.status),
+                None => format!("{} ({})", bridge.platform, bridge.status),
+            },
         })
         .collect();
     if told.is_empty() { "none connected".to_owned() } else { told.join(", ") }
@@ -119,6 +122,8 @@ mod tests {
             platform: platform.into(),
             status: status.into(),
             error_message: error.map(str::to_owned),
+            identity: None,
+            outbox: 0,
         };
         assert_eq!(bridges_line(&[bridge("slack", "not_configured", None)]), "none connected");
         let two = [bridge("telegram", "running", None), bridge("slack", "error", Some("bad token"))];

@@ -23,6 +23,11 @@ pub async fn run(mut cx: Context) -> Result<(), Failure> {
     cx.out.line(format!("  API:        ok ({sessions} sessions)"))?;
     if let Some(bridges) = bridges {
         cx.out.line(format!("  Bridges:    {}", status::bridges_line(&bridges)))?;
+        let broken: Vec<_> = bridges.iter().filter(|bridge| bridge.status == "error").collect();
+        if let Some(bridge) = broken.first() {
+            let why = bridge.error_message.as_deref().unwrap_or("it is not connected");
+            return Err(Failure::text(format!("{} does not work: {why}", bridge.platform)));
+        }
     }
     Ok(cx.out.line("All checks passed.")?)
 }

@@ -5,6 +5,7 @@
 //! syntax, [`sources`] the layers. A wrong value is an error, never a silent default.
 
 pub mod agents;
+pub mod bridges;
 pub mod docs;
 pub mod file;
 pub mod git;
@@ -21,6 +22,7 @@ use base64::Engine as _;
 use tether_actors::domain::restart::{RestartBudget, RestartPolicy};
 
 pub use agents::AgentsSettings;
+pub use bridges::BridgesSettings;
 pub use git::GitSettings;
 pub use sources::{Found, Origin, Sources, Wrong};
 
@@ -121,6 +123,8 @@ pub struct Settings {
     pub turn_timeout_seconds: Option<u64>,
     /// The agents.
     pub agents: AgentsSettings,
+    /// The chat platforms.
+    pub bridges: BridgesSettings,
     /// Seconds of idleness after which an agent program is ended; `None` = never.
     pub idle_exit_seconds: Option<u64>,
     /// Repositories and work trees.
@@ -272,7 +276,9 @@ impl Settings {
     /// See [`ConfigError`]; all wrong values are reported at once.
     pub fn read(sources: &Sources) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(sources);
-        let (warnings, notes) = sources.remarks();
+        let (mut warnings, notes) = sources.remarks();
+        let bridges = BridgesSettings::read(&mut reader);
+        warnings.extend(bridges.problems.iter().cloned());
         let data_dir = reader.path("TETHER_AGENT_DATA_DIR").or_else(|| data_dir(sources));
         let settings = Self {
             connection: reader.connection(),
@@ -294,6 +300,7 @@ impl Settings {
             stall_seconds: reader.limit("TETHER_AGENT_STALL_SECONDS"),
             turn_timeout_seconds: reader.limit("TETHER_AGENT_TURN_TIMEOUT_SECONDS"),
             agents: AgentsSettings::read(&mut reader),
+            bridges,
             idle_exit_seconds: reader.limit("TETHER_AGENT_IDLE_EXIT_SECONDS"),
             git: GitSettings::read(&mut reader),
             restart_policy: match reader.word("TETHER_AGENT_RESTART_POLICY").as_str() {

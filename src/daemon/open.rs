@@ -49,6 +49,7 @@ pub async fn open(settings: &Settings) -> Result<OpenHouse, DaemonError> {
     let (log, log_handle) = Log::open(config).await.map_err(|error| failed(&error))?;
     let (world, registry) = World::open(log, world_settings(settings));
 
+    let bridges = super::bridges::open(settings, &world).await.map_err(DaemonError::House)?;
     let switch = api::ShutdownSwitch::default();
     let server_settings = api::Settings {
         host: connection.host.clone(),
@@ -58,6 +59,8 @@ pub async fn open(settings: &Settings) -> Result<OpenHouse, DaemonError> {
         allowed_hosts: settings.allowed_hosts.clone(),
         workers: threads(),
         log_file: settings.log.file.clone(),
+        bridges,
+        default_platform: settings.bridges.default_platform.clone(),
         started_at,
         ..api::Settings::default()
     };

@@ -32,6 +32,8 @@ mod render;
 mod security;
 mod stall;
 mod stream;
+mod telegram;
+mod telegram_faults;
 mod together;
 mod trust;
 mod turn;

@@ -33,8 +33,8 @@ pub struct Question {
     /// A word or two for a heading.
     #[serde(default)]
     pub header: String,
-    /// Whether several may be chosen.
-    #[serde(default)]
+    /// Whether several may be chosen. Agents of a person's own may write it as Claude Code does.
+    #[serde(default, alias = "multiSelect")]
     pub multi_select: bool,
     /// What may be chosen; free text is always allowed.
     #[serde(default)]
@@ -155,6 +155,10 @@ pub enum Scope {
     All30m,
     /// Every file change below the directory of this one's file, in this session.
     Directory,
+    /// As `tool`, for 30 minutes.
+    Tool30m,
+    /// As `directory`, for 30 minutes.
+    Directory30m,
 }
 
 /// A person's (or rule's) answer.

@@ -396,12 +396,16 @@ impl Book {
         now: Stamp,
     ) -> Result<Option<Grant>, GateError> {
         let Answer::Allow { scope, .. } = answer else { return Ok(None) };
-        let (cover, expires_at) = match scope {
+        let cover = match scope {
             Scope::Once => return Ok(None),
-            Scope::Tool => (GrantCover::Tool { tool_name: approval.tool_name.clone() }, None),
-            Scope::All30m => (GrantCover::All, Some(now.plus_seconds(ALLOW_ALL_SECONDS))),
-            Scope::Directory => (GrantCover::Directory { path: common_directory(approval)? }, None),
+            Scope::Tool | Scope::Tool30m => GrantCover::Tool { tool_name: approval.tool_name.clone() },
+            Scope::All30m => GrantCover::All,
+            Scope::Directory | Scope::Directory30m => {
+                GrantCover::Directory { path: common_directory(approval)? }
+            }
         };
+        let for_a_time = matches!(scope, Scope::All30m | Scope::Tool30m | Scope::Directory30m);
+        let expires_at = for_a_time.then(|| now.plus_seconds(ALLOW_ALL_SECONDS));
         Ok(Some(Grant {
             id: GrantId::random(),
             session_id: self.session.clone(),

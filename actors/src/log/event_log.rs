@@ -109,7 +109,7 @@ impl EventLog {
 }
 
 /// The answer that comes with the commit.
-fn later<T>(staged: Result<Answered<T>, LogError>) -> Answered<T> {
+pub(super) fn later<T>(staged: Result<Answered<T>, LogError>) -> Answered<T> {
     staged.unwrap_or_else(|error| Later::now(Err(error)))
 }
 

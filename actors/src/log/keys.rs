@@ -15,6 +15,7 @@
 //! | `g` SESSION grant | a grant, JSON |
 //! | `i` SESSION input | an unfinished input, JSON |
 //! | `p` SESSION | the agent's run, JSON |
+//! | `c` bridge `/` name | what the bridge to a chat platform keeps, JSON: see `bridges` |
 //! | `d` device | a paired device, JSON |
 //! | `f` path | what a person said about a directory, JSON |
 //! | `t` SESSION | nothing; a deleted session whose entries are not all removed yet |
@@ -51,6 +52,8 @@ pub enum Kind {
     Input = b'i',
     /// A run.
     Run = b'p',
+    /// What a bridge keeps.
+    Bridge = b'c',
     /// A device.
     Device = b'd',
     /// What was said about a directory.
@@ -175,6 +178,22 @@ pub fn input(session: &SessionId, id: &InputId) -> Vec<u8> {
 /// Key of a run.
 pub fn run(session: &SessionId) -> Vec<u8> {
     scoped(Kind::Run, session, b"")
+}
+
+/// Key of what a bridge keeps under a name. The bridge's own name has no slash.
+pub fn bridge(bridge: &str, name: &str) -> Vec<u8> {
+    plain(Kind::Bridge, format!("{bridge}/{name}").as_bytes())
+}
+
+/// All that a bridge keeps.
+pub fn bridge_all(bridge: &str) -> KeyRange {
+    // `0` comes right after the slash.
+    KeyRange { start: self::bridge(bridge, ""), end: plain(Kind::Bridge, format!("{bridge}0").as_bytes()) }
+}
+
+/// The name under which a bridge keeps what lies under a key of its.
+pub fn parse_bridge_name(key: &[u8]) -> Option<String> {
+    std::str::from_utf8(key.get(1..)?).ok()?.split_once('/').map(|(_, name)| name.to_owned())
 }
 
 /// Key of a device.

@@ -257,7 +257,7 @@ impl Ledger {
         Ok(Some(later))
     }
 
-    fn stage(&mut self, batch: Batch, change: Option<Change>, answer: Answer) {
+    pub(super) fn stage(&mut self, batch: Batch, change: Option<Change>, answer: Answer) {
         self.batch.extend(batch);
         self.staged.push(Staged { change, answer });
     }
@@ -278,7 +278,7 @@ impl Ledger {
         self.closed = true;
     }
 
-    fn accepts(&mut self, class: Class) -> Result<(), LogError> {
+    pub(super) fn accepts(&mut self, class: Class) -> Result<(), LogError> {
         if self.closed {
             return Err(LogError::Closed);
         }

@@ -5,6 +5,7 @@
 //! Readers take sessions, open approvals and the newest frames from the read model without asking
 //! the actor; older frames come from it in chunks ([`Follower`] does both).
 
+mod bridges;
 mod compact;
 mod disk;
 mod event_log;
@@ -31,6 +32,7 @@ mod sled_tests;
 #[cfg(test)]
 mod tests;
 
+pub use bridges::{ListBridge, SaveBridge};
 pub use event_log::{EventLog, GetStoreStats, StoreStats};
 pub use follower::{FollowError, Follower};
 pub use handle::{Log, LogConfig, LogHandle, OpenError};

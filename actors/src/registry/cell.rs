@@ -129,7 +129,7 @@ pub async fn build_process(
 }
 
 /// Runs an actor so that its end can be watched: actix's own `start` would hide a panic.
-fn run<A>(context: Context<A>, actor: A) -> (Addr<A>, Spawned)
+pub fn run<A>(context: Context<A>, actor: A) -> (Addr<A>, Spawned)
 where
     A: Actor<Context = Context<A>>,
 {

@@ -10,6 +10,7 @@
 mod cell;
 mod directory;
 mod elsewhere;
+mod keep;
 mod retention;
 #[cfg(test)]
 mod tests;
@@ -22,9 +23,11 @@ use actix::prelude::*;
 use tracing::{error, info, warn};
 
 pub use cell::CellSettings;
-use cell::{CellAddr, ExitReason, Spawned};
+use cell::{CellAddr, ExitReason};
+pub use cell::{Spawned, run};
 use directory::Directory;
 pub use elsewhere::{Attach, ElsewhereError, Listed, Synced};
+pub use keep::Factory;
 pub use world::*;
 
 use crate::agent::AgentProcess;
@@ -67,6 +70,8 @@ pub struct Registry {
     /// How often a cell was replaced since the start; shown by the metrics.
     replaced: std::sync::Arc<std::sync::atomic::AtomicU64>,
     retention: Option<Duration>,
+    /// Those that are no session's.
+    kept: Vec<keep::Kept>,
 }
 
 /// How long before a cell that died for the n-th time in the window (from 1) is replaced.
@@ -385,6 +390,8 @@ impl Handler<CloseAll> for Registry {
 
     fn handle(&mut self, CloseAll { agents }: CloseAll, _: &mut Self::Context) -> Self::Result {
         self.closed = true;
+        // Nothing is told any more; what was not, is when the daemon is there again.
+        self.kept.iter().filter_map(|kept| kept.abort.as_ref()).for_each(tokio::task::AbortHandle::abort);
         let sessions: Vec<SessionId> = self.cells.keys().cloned().collect();
         let running: Vec<CellAddr> = sessions.iter().filter_map(|id| self.directory.find(id)).collect();
         let settings = self.settings.agent.clone();

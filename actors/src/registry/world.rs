@@ -81,7 +81,7 @@ pub struct WorldSettings {
 pub struct World {
     log: Log,
     directory: Directory,
-    registry: Addr<Registry>,
+    pub(super) registry: Addr<Registry>,
     settings: CellSettings,
     replaced: Arc<AtomicU64>,
     pub(super) elsewhere: Arc<Elsewhere>,
@@ -119,6 +119,7 @@ impl World {
             closed: false,
             replaced: replaced.clone(),
             retention: settings.retention,
+            kept: Vec::new(),
         };
         let context = Context::new();
         let address = context.address();
@@ -355,6 +356,11 @@ impl World {
     /// See [`Rename`].
     pub async fn rename(&self, session: &SessionId, name: String) -> Result<SessionView, SessionError> {
         self.to_session(session, Rename { name }).await?
+    }
+
+    /// See [`Bind`].
+    pub async fn bind(&self, session: &SessionId, bind: Bind) -> Result<SessionView, SessionError> {
+        self.to_session(session, bind).await?
     }
 
     /// See [`SetApprovalMode`].

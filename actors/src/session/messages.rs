@@ -69,6 +69,16 @@ pub struct Rename {
     pub name: String,
 }
 
+/// Bind it to a chat platform, or (`None`) to none, and say which thread it has there; absent fields stay.
+#[derive(Clone, Debug, Default, Message)]
+#[rtype(result = "Result<Session, SessionError>")]
+pub struct Bind {
+    /// The platform (already checked to be running).
+    pub platform: Option<Option<String>>,
+    /// The platform's own id of the thread.
+    pub thread: Option<Option<String>>,
+}
+
 /// Change who decides: `None` and 0 ask, 1 auto-approve edits, 2 approve all.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<Session, SessionError>")]

@@ -331,6 +331,25 @@ impl Handler<Rename> for Session {
     }
 }
 
+impl Handler<Bind> for Session {
+    type Result = ResponseActFuture<Self, Result<SessionView, SessionError>>;
+
+    fn handle(&mut self, bind: Bind, _: &mut Self::Context) -> Self::Result {
+        let session = &mut self.record.session;
+        if let Some(platform) = bind.platform {
+            // A thread is one of its platform's.
+            if platform.is_some() && platform != session.platform {
+                session.platform_thread_id = None;
+            }
+            session.platform = platform;
+        }
+        if let Some(thread) = bind.thread {
+            session.platform_thread_id = thread;
+        }
+        self.answer(Vec::new(), Vec::new(), Class::Essential, |_, _| {})
+    }
+}
+
 impl Handler<SetApprovalMode> for Session {
     type Result = ResponseActFuture<Self, Result<SessionView, SessionError>>;
 

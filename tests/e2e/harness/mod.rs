@@ -13,6 +13,7 @@ pub mod model;
 pub mod process;
 pub mod sse;
 pub mod stage;
+pub mod telegram;
 pub mod transcript;
 pub mod ws;
 
@@ -26,6 +27,7 @@ pub use home::Home;
 pub use mcp_client::McpClient;
 pub use model::Model;
 pub use stage::Stage;
+pub use telegram::Telegram;
 pub use transcript::{Event, Transcript};
 
 /// How often a condition that cannot be waited for is looked at.

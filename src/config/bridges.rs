@@ -1,0 +1,67 @@
+//! The chat platforms. One block a platform: its settings, and when it is on.
+
+use std::collections::BTreeSet;
+
+use tether_actors::bridge::telegram::TelegramSettings;
+
+use super::Reader;
+
+/// The chat platforms that are set up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BridgesSettings {
+    /// The platform that a new session is shown on when nothing is said; `None` = none.
+    pub default_platform: Option<String>,
+    /// Telegram.
+    pub telegram: Option<Chat<TelegramSettings>>,
+    /// What is set and does not go together, for people.
+    pub problems: Vec<String>,
+}
+
+/// A platform with the people who may act there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chat<P> {
+    /// How to reach it.
+    pub settings: P,
+    /// The platform's ids of people who may act without being paired.
+    pub allowed: BTreeSet<String>,
+}
+
+impl BridgesSettings {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let mut problems = Vec::new();
+        let telegram = telegram(reader, &mut problems);
+        let default_platform = match reader.word("TETHER_DEFAULT_PLATFORM").as_str() {
+            "" | "none" => None,
+            "telegram" if telegram.is_none() => {
+                problems.push("TETHER_DEFAULT_PLATFORM is telegram, which is not set up".to_owned());
+                None
+            }
+            word => Some(word.to_owned()),
+        };
+        Self { default_platform, telegram, problems }
+    }
+}
+
+/// Ids with commas or blanks between them.
+fn ids(text: &str) -> BTreeSet<String> {
+    text.split([',', ' ', ';']).map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect()
+}
+
+fn telegram(reader: &mut Reader<'_>, problems: &mut Vec<String>) -> Option<Chat<TelegramSettings>> {
+    let token = reader.optional("TELEGRAM_BOT_TOKEN").filter(|token| !token.is_empty());
+    let group = reader.optional("TELEGRAM_FORUM_GROUP_ID").filter(|group| !group.is_empty());
+    let allowed = ids(&reader.text("TELEGRAM_ALLOWED_USER_IDS"));
+    let api_url = reader.text("TELEGRAM_API_URL");
+    match (token, group.map(|group| group.parse())) {
+        (Some(token), Some(Ok(group))) => {
+            Some(Chat { settings: TelegramSettings { api_url, token, group }, allowed })
+        }
+        (Some(_), None) => {
+            let missing = "TELEGRAM_BOT_TOKEN is set and TELEGRAM_FORUM_GROUP_ID is not, so Telegram is off";
+            problems.push(missing.to_owned());
+            None
+        }
+        // A group alone does nothing, and one that is no number was told already.
+        _ => None,
+    }
+}
