@@ -3,7 +3,9 @@
 //! Plain HTTP, as the daemon speaks; a proxy in the environment is not used, because the daemon is on
 //! this machine or on one that the person named.
 
+mod external;
 mod feed;
+mod git;
 
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use tether_actors::domain::session::Session;
 use tether_actors::domain::time::Stamp;
 use tether_actors::domain::trust::TrustedDirectory;
 
+pub use external::{NewWork, PolledEvent};
 pub use feed::{Feed, FeedItem};
 
 use crate::api::{AgentView, ChatCode, ExternalSession, SyncAnswer};
@@ -36,8 +39,10 @@ const MOST: &str = "1000";
 /// Header that tells the daemon through which surface a person acts.
 pub const SURFACE_HEADER: &str = "X-Tether-Surface";
 
-/// The surface of everything that this client does.
+/// The surface of what a person does on the command line.
 const SURFACE: &str = "cli";
+/// The surface of what an agent does through the MCP server.
+const MCP_SURFACE: &str = "mcp";
 
 /// Why a request came to nothing.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -128,6 +133,20 @@ pub struct NewSession {
     /// The chat platform.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
+    /// A repository to clone for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clone_url: Option<String>,
+    /// The branch to begin at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clone_branch: Option<String>,
+    /// Without history.
+    pub shallow: bool,
+    /// A branch of its own also in a plain clone.
+    pub auto_branch: bool,
+    /// A clone that no other session shares.
+    pub force_clone: bool,
+    /// A work tree of its own, beside the repository at `directory`.
+    pub worktree: bool,
 }
 
 /// Which conversation of an agent's own program to go on with (`POST /api/sessions/attach`).
@@ -195,6 +214,7 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     connection: Connection,
+    surface: &'static str,
 }
 
 impl Client {
@@ -204,24 +224,41 @@ impl Client {
     /// The address makes no URL.
     pub fn new(connection: Connection) -> Result<Self, ClientError> {
         let url = connection.url();
-        let odd = |cause: String| ClientError::Odd { url: url.clone(), cause };
-        let base = Url::parse(&url).map_err(|error| odd(error.to_string()))?;
-        let http = reqwest::Client::builder()
-            .no_proxy()
+        let base = Url::parse(&url).map_err(|error| ClientError::Odd { url, cause: error.to_string() })?;
+        Self::at(base, connection, SURFACE)
+    }
+
+    /// A client for agents that come through the MCP server. With an address, the daemon is there, `http` or
+    /// `https`, and the connection's own host and port do not count.
+    ///
+    /// # Errors
+    /// The address makes no URL.
+    pub fn for_agents(connection: Connection, address: Option<&str>) -> Result<Self, ClientError> {
+        let url = address.map_or_else(|| connection.url(), str::to_owned);
+        let base = Url::parse(&url).map_err(|error| ClientError::Odd { url, cause: error.to_string() })?;
+        Self::at(base, connection, MCP_SURFACE)
+    }
+
+    fn at(base: Url, connection: Connection, surface: &'static str) -> Result<Self, ClientError> {
+        let odd = |cause: String| ClientError::Odd { url: base.to_string(), cause };
+        let mut builder = reqwest::Client::builder().no_proxy();
+        if base.scheme() == "http" {
             // Plain HTTP needs no certificates. Reading the system's takes longer than most commands, and some
             // machines have none.
-            .tls_certs_only([])
+            builder = builder.tls_certs_only([]);
+        }
+        let http = builder
             // A command asks a few times at the most, and an idle connection would hold up a daemon that stops.
             .pool_max_idle_per_host(0)
             .timeout(PATIENCE)
             .build()
             .map_err(|error| odd(error.to_string()))?;
-        Ok(Self { http, base, connection })
+        Ok(Self { http, base, connection, surface })
     }
 
     /// The daemon's base address, without a slash at its end.
     pub fn url(&self) -> String {
-        self.connection.url()
+        self.base.as_str().trim_end_matches('/').to_owned()
     }
 
     /// The address that logs a browser in with this code. The code is behind `#`, so that no server,
@@ -242,7 +279,10 @@ impl Client {
 
     /// Makes a session.
     pub async fn create(&self, new: &NewSession) -> Result<Session, ClientError> {
-        self.call(self.request(Method::POST, &["api", "sessions"]).json(new)).await
+        let request = self.request(Method::POST, &["api", "sessions"]).json(new);
+        // A clone takes its time.
+        let patience = if new.clone_url.is_some() || new.worktree { LONG_PATIENCE } else { PATIENCE };
+        self.call(request.timeout(patience)).await
     }
 
     /// Starts a session with a first prompt.
@@ -257,9 +297,10 @@ impl Client {
         self.call(request.json(&json!({ "text": text }))).await
     }
 
-    /// Stops the running turn.
-    pub async fn interrupt(&self, session: &str) -> Result<Session, ClientError> {
-        self.call(self.request(Method::POST, &["api", "sessions", session, "interrupt"])).await
+    /// Stops the running turn; with `force`, an agent that has not stopped is ended.
+    pub async fn interrupt(&self, session: &str, force: bool) -> Result<Session, ClientError> {
+        let request = self.request(Method::POST, &["api", "sessions", session, "interrupt"]);
+        self.call(if force { request.query(&[("force", "true")]) } else { request }).await
     }
 
     /// Deletes a session with all that belongs to it.
@@ -400,9 +441,9 @@ impl Client {
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.clear().extend(path);
+            segments.pop_if_empty().extend(path);
         }
-        let request = self.http.request(method, url).header(SURFACE_HEADER, SURFACE);
+        let request = self.http.request(method, url).header(SURFACE_HEADER, self.surface);
         match &self.connection.token {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -461,54 +502,4 @@ fn refusal(status: u16, body: &[u8]) -> ClientError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_shape_of_refusal_is_understood() {
-        for (body, message, code) in [
-            (
-                r#"{"error":{"code":"NOT_FOUND","message":"Session not found","details":null}}"#,
-                "Session not found",
-                Some("NOT_FOUND"),
-            ),
-            (r#"{"detail":"Method Not Allowed"}"#, "Method Not Allowed", None),
-            (r#"{"detail":{"message":"a"}}"#, "a", None),
-            (r#"{"detail":{"msg":"b"}}"#, "b", None),
-            (r#"{"detail":[{"loc":[]},{"msg":"c"}]}"#, "c", None),
-            ("Internal Server Error\n", "Internal Server Error", None),
-            ("", "HTTP 500", None),
-        ] {
-            let expected = ClientError::Refused {
-                status: 500,
-                code: code.map(str::to_owned),
-                message: message.to_owned(),
-            };
-            assert_eq!(refusal(500, body.as_bytes()), expected, "{body}");
-        }
-    }
-
-    #[test]
-    fn an_id_cannot_leave_its_place_in_the_path() {
-        let connection = Connection { host: "127.0.0.1".into(), port: 1, token: None };
-        let client = Client::new(connection).expect("a client");
-        let request = client.request(Method::GET, &["api", "approvals", "../shutdown?x=#y"]);
-        let url = request.build().expect("a request").url().to_string();
-        assert_eq!(url, "http://127.0.0.1:1/api/approvals/..%2Fshutdown%3Fx=%23y");
-    }
-
-    #[tokio::test]
-    async fn nobody_there_is_told_with_the_address_and_the_cause() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("its address").port();
-        drop(listener);
-        let client =
-            Client::new(Connection { host: "127.0.0.1".into(), port, token: None }).expect("a client");
-        let error = client.health().await.expect_err("nobody");
-        assert!(
-            matches!(&error, ClientError::Unreachable { cause, .. } if cause.contains("refused")),
-            "{error}"
-        );
-        assert!(error.is_passing());
-    }
-}
+mod tests;

@@ -9,4 +9,5 @@ pub mod config;
 pub mod daemon;
 pub mod export;
 pub mod logging;
+pub mod mcp;
 pub mod render;

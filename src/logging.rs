@@ -50,6 +50,18 @@ pub fn init(settings: &LogSettings) -> io::Result<Logging> {
     Ok(Logging { _file: guard })
 }
 
+/// Begins to log to standard error alone, for the MCP server: warnings, and with `traffic` all that goes through it.
+pub fn init_for_mcp(traffic: bool) {
+    let level = if traffic { LevelFilter::DEBUG } else { LevelFilter::WARN };
+    let targets = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("rmcp", level)
+        .with_target("tether", level);
+    let layer = layers::layer().with_ansi(false).with_writer(io::stderr).fmt_fields(Plain);
+    // An error means that somebody (a test) logs already, and that is as good.
+    let _ = tracing_subscriber::registry().with(targets).with(layer).try_init();
+}
+
 fn json_layer<S, W>(writer: W) -> impl Layer<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms of `actors/src`, each with the rooms that it may name. `domain` is the lowest of those that know
 /// what Tether is about; below it lies what knows nothing, which every room may name.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("fault", &[]),
     ("traced", &[]),
     ("domain", &[]),
@@ -13,8 +13,10 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("log", &["domain"]),
     ("gate", &["domain", "log"]),
     ("agent", &["domain", "log"]),
-    ("session", &["domain", "log", "gate", "agent"]),
-    ("registry", &["domain", "elsewhere", "log", "gate", "agent", "session"]),
+    // `agent` for what it knows of processes: finding a tree of them, and ending it.
+    ("workspace", &["domain", "agent"]),
+    ("session", &["domain", "log", "gate", "agent", "workspace"]),
+    ("registry", &["domain", "elsewhere", "log", "gate", "agent", "workspace", "session"]),
     ("bridge", &["domain", "elsewhere", "log", "gate", "agent", "session", "registry"]),
     ("socket", &["domain", "log", "gate", "agent", "session", "registry"]),
 ];
@@ -27,12 +29,12 @@ const KEPT: [(&str, &[&str], &str); 4] = [
     ("sled", &["actors/src/log"], "only the event log touches the store"),
     (
         "std::process::Command",
-        &["actors/src/agent", "src/cli", "src/api", "src/daemon"],
-        "agents are started in one place",
+        &["actors/src/agent", "actors/src/workspace", "src/cli", "src/api", "src/daemon"],
+        "agents are started in one place, git in another",
     ),
     (
         "tokio::process",
-        &["actors/src/agent", "src/agents", "src/cli", "src/api"],
+        &["actors/src/agent", "actors/src/workspace", "src/agents", "src/cli", "src/api"],
         "agents are started in one place",
     ),
     ("actix::Supervisor", &[], "it does not see panics: the registry supervises"),

@@ -31,6 +31,13 @@ pub fn percentile(sorted: &[Duration], share: f64) -> Duration {
     sorted.get(at).copied().unwrap_or_default()
 }
 
+/// Resident memory of a process in KiB.
+pub fn resident_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS is there");
+    line.trim().trim_end_matches(" kB").trim().parse().expect("a number of KiB")
+}
+
 /// A daemon in a temporary home; killed when dropped.
 pub struct Bench {
     folder: tempfile::TempDir,
@@ -127,10 +134,7 @@ impl Bench {
 
     /// Resident memory in KiB.
     pub fn resident_kib(&self) -> u64 {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the daemon runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS is there");
-        line.trim().trim_end_matches(" kB").trim().parse().expect("a number of KiB")
+        resident_kib(self.pid())
     }
 
     /// A client with the token.

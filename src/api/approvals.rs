@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web::{Data, Json};
 use actix_web::{HttpRequest, HttpResponse, delete, get, post};
 use serde_json::{Value, json};
-use tether_actors::domain::approval::{Answer, Approval, Grant, Scope};
+use tether_actors::domain::approval::{Answer, Approval, ApprovalState, Grant, Scope};
 use tether_actors::domain::ids::{ApprovalId, GrantId, SessionId};
 use tether_actors::gate::ApprovalRef;
 
@@ -16,6 +17,8 @@ use super::error::{ApiError, ErrorBody};
 use super::extract::{Body, FromFields, Query, path_id};
 use super::fields::Fields;
 
+/// Longest wait for an answer, in seconds.
+const LONGEST_WAIT: u64 = 60;
 const SCOPES: [&str; 6] = ["once", "tool", "all30m", "directory", "tool30m", "directory30m"];
 
 /// Which approvals.
@@ -71,9 +74,24 @@ fn known_session(api: &Api, id: Option<String>) -> Result<Option<SessionId>, Api
     entry.ok_or_else(ApiError::no_session)?.map(|entry| Some(entry.record.session.id.clone()))
 }
 
-/// One approval of any age.
+/// How long to wait for an answer.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WaitQuery {
+    /// While it is open, wait so many seconds for its answer, at most 60.
+    #[param(required = false)]
+    wait_s: u64,
+}
+
+impl FromFields for WaitQuery {
+    fn read(fields: &mut Fields) -> Self {
+        Self { wait_s: fields.int("wait_s", 0, 0, LONGEST_WAIT) }
+    }
+}
+
+/// One approval of any age, at once or as soon as it is answered.
 #[utoipa::path(
-    tag = "approvals", params(("approval_id" = String, Path)),
+    tag = "approvals", params(("approval_id" = String, Path), WaitQuery),
     responses((status = 200, body = Approval), (status = 404, body = ErrorBody))
 )]
 #[get("/api/approvals/{approval_id}")]
@@ -81,8 +99,31 @@ pub(super) async fn get_approval(
     _: Caller,
     api: Data<Api>,
     req: HttpRequest,
+    query: Query<WaitQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let approval = find(&api, path_id(&req, "approval_id")).await?;
+    let id = path_id(&req, "approval_id");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(query.0.wait_s);
+    let mut approval = find(&api, id).await?;
+    if approval.state == ApprovalState::Open && query.0.wait_s > 0 {
+        // From here on nothing is missed: an answer before this would have been seen by the next look.
+        let since = api.log.read_model.last_seq(&approval.session_id).unwrap_or_default();
+        let mut follower = api.log.follow(approval.session_id.clone(), since);
+        approval = find(&api, id).await?;
+        while approval.state == ApprovalState::Open {
+            tokio::select! {
+                frames = follower.next() => {
+                    // The session may be gone, and its approvals with it: the look tells.
+                    let ended = frames.is_err();
+                    approval = find(&api, id).await?;
+                    if ended {
+                        break;
+                    }
+                }
+                () = tokio::time::sleep_until(deadline) => break,
+                _ = api.shutdown.turned() => break,
+            }
+        }
+    }
     Ok(HttpResponse::Ok().json(&*approval))
 }
 

@@ -18,7 +18,7 @@ use super::pairing::Found;
 /// Who sent a request, once it was let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// `cli`, `web` or `api`.
+    /// `cli`, `web`, `mcp` or `api`.
     pub surface: &'static str,
     /// The device's name, if it is a paired one.
     pub name: Option<String>,
@@ -105,6 +105,7 @@ fn identify(api: &Data<Api>, req: &ServiceRequest) -> Result<Caller, bool> {
     let surface = match req.headers().get("x-tether-surface").and_then(|value| value.to_str().ok()) {
         Some("cli") => "cli",
         Some("web") => "web",
+        Some("mcp") => "mcp",
         _ => "api",
     };
     let Some(token) = &api.settings.token else {

@@ -8,10 +8,10 @@ use actix_web::get;
 use actix_web::web::{Data, Json};
 use serde::Serialize;
 use tether_actors::domain::time::Stamp;
+use tether_actors::workspace::Diff;
 
 use super::Api;
 use super::auth::Caller;
-use super::diff::DiffAnswer;
 use super::error::ApiError;
 use super::extract::{FromFields, Query};
 use super::fields::Fields;
@@ -226,16 +226,16 @@ pub(super) async fn recent_directories(_: Caller, api: Data<Api>) -> Json<Vec<Re
 }
 
 /// What is changed in a directory since the last commit.
-#[utoipa::path(tag = "directories", params(DirectoryQuery), responses((status = 200, body = DiffAnswer)))]
+#[utoipa::path(tag = "directories", params(DirectoryQuery), responses((status = 200, body = Diff)))]
 #[get("/api/directories/diff")]
 pub(super) async fn diff_directory(
     _: Caller,
     api: Data<Api>,
     query: Query<DirectoryQuery>,
-) -> Result<Json<DiffAnswer>, ApiError> {
+) -> Result<Json<Diff>, ApiError> {
     match existing(&query.0.path).await {
         Ok(folder) => super::diff::of(&api, &folder).await.map(Json),
-        Err(_) => Ok(Json(DiffAnswer::default())),
+        Err(_) => Ok(Json(Diff::default())),
     }
 }
 

@@ -56,6 +56,22 @@ impl ApiError {
         self
     }
 
+    /// The stable word.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The text for people.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The problems one by one, or what the code promises.
+    #[cfg(test)]
+    pub fn details(&self) -> &Value {
+        &self.details
+    }
+
     /// 400.
     pub fn bad_request(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
@@ -144,6 +160,7 @@ impl From<SessionError> for ApiError {
             SessionError::AgentUnavailable(_) | SessionError::Held(_) | SessionError::Restarting => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            SessionError::Git(error) => return error.clone().into(),
             SessionError::Log(error) => log_status(error),
         };
         Self::new(status, error.code(), error.to_string())

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
-use actix_web::{HttpResponse, get, post};
+use actix_web::{HttpRequest, HttpResponse, get, post};
 use bytes::BytesMut;
 use serde_json::{Map, Value};
 use tether_actors::domain::event::{Envelope, Frame};
+use tether_actors::domain::ids::SessionId;
 use tether_actors::log::FollowError;
 use tether_actors::session::ExternalEvent;
 use tokio::time::Instant;
@@ -17,9 +18,10 @@ use super::auth::Caller;
 use super::error::ApiError;
 use super::extract::{Body, FromFields, Query, SessionPath};
 use super::fields::Fields;
+use super::once;
 
 /// What an agent may push.
-const TYPES: [&str; 4] = ["output", "status", "error", "permission_request"];
+const TYPES: [&str; 5] = ["output", "status", "error", "permission_request", "permission_withdrawn"];
 /// Longest id of a request, in characters.
 const REQUEST_ID: usize = 200;
 /// What a poll gives without a filter.
@@ -32,23 +34,28 @@ const POLL_BYTES: usize = 4 << 20;
 /// What the agent did.
 #[derive(utoipa::ToSchema)]
 pub(super) struct PushedEvent {
-    /// `output`, `status`, `error` or `permission_request`.
+    /// `output`, `status`, `error`, `permission_request` or `permission_withdrawn`.
     #[schema(value_type = String, rename = "type")]
     kind: &'static str,
     /// `output`: `text`, `kind`, `is_final`; `status`: `status`; `error`: `code`, `message`;
-    /// `permission_request`: `request_id`, `tool_name`, `tool_input`, `suggestions`.
+    /// `permission_request`: `request_id`, `tool_name`, `tool_input`, `suggestions`; `permission_withdrawn`:
+    /// `request_id` of a question that the agent no longer waits for.
     #[schema(value_type = Object)]
     data: ExternalEvent,
+    /// A text of the agent's choice: sent again under it, the event is recorded once. The header `Idempotency-Key`
+    /// does the same.
+    #[schema(required = false)]
+    pub(super) idempotency_key: Option<String>,
 }
 
 impl FromFields for PushedEvent {
     fn read(fields: &mut Fields) -> Self {
         let kind = fields.required_word("type", &TYPES);
         let data = fields.required_object("data");
-        let mut inner = Fields::of_inner("data", data);
+        let mut inner = fields.inner("data", data);
         let data = event(kind, &mut inner);
         fields.absorb(inner);
-        Self { kind, data }
+        Self { kind, data, idempotency_key: fields.text_within("idempotency_key", 1, once::LONGEST) }
     }
 }
 
@@ -73,6 +80,9 @@ fn event(kind: &str, data: &mut Fields) -> ExternalEvent {
                 suggestions: data.any("suggestions").filter(|value| !value.is_null()),
             }
         }
+        "permission_withdrawn" => {
+            ExternalEvent::PermissionWithdrawn { request_id: data.required_text("request_id", 1, REQUEST_ID) }
+        }
         _ => ExternalEvent::Status(data.text("status").unwrap_or_default()),
     }
 }
@@ -86,13 +96,24 @@ fn event(kind: &str, data: &mut Fields) -> ExternalEvent {
 pub(super) async fn push_event(
     _: Caller,
     api: Data<Api>,
+    req: HttpRequest,
     path: SessionPath,
     body: Body<PushedEvent>,
 ) -> Result<HttpResponse, ApiError> {
-    let Body(PushedEvent { kind, data }) = body;
-    tracing::trace!(kind, "event pushed");
-    api.world.push(&path.id()?, data).await?;
+    let Body(mut event) = body;
+    if event.idempotency_key.is_none() {
+        event.idempotency_key = once::key_of(&req)?;
+    }
+    push(&api, &path.id()?, event).await?;
     Ok(HttpResponse::build(StatusCode::OK).content_type("application/json").body(&br#"{"ok":true}"#[..]))
+}
+
+/// Records one event.
+pub(super) async fn push(api: &Api, id: &SessionId, event: PushedEvent) -> Result<(), ApiError> {
+    let PushedEvent { kind, data, idempotency_key } = event;
+    tracing::trace!(kind, "event pushed");
+    let mark = idempotency_key.map(|key| once::mark(&key, &data));
+    Ok(api.world.push_once(id, data, mark).await?)
 }
 
 /// What to poll for.
@@ -108,6 +129,9 @@ pub(super) struct PollQuery {
     /// Wait so many seconds for an event if there is none, at most 60.
     #[param(required = false)]
     wait_s: u64,
+    /// The same by a shorter name.
+    #[param(required = false)]
+    wait: u64,
 }
 
 impl FromFields for PollQuery {
@@ -116,6 +140,7 @@ impl FromFields for PollQuery {
             since_seq: fields.int("since_seq", 0, 0, u64::MAX),
             types: fields.text("types").unwrap_or_else(|| POLLED.into()),
             wait_s: fields.int("wait_s", 0, 0, LONGEST_WAIT),
+            wait: fields.int("wait", 0, 0, LONGEST_WAIT),
         }
     }
 }
@@ -132,11 +157,11 @@ pub(super) async fn poll_events(
     path: SessionPath,
     query: Query<PollQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let Query(PollQuery { since_seq, types, wait_s }) = query;
+    let Query(PollQuery { since_seq, types, wait_s, wait }) = query;
     let id = path.id()?;
     api.session(&id)?;
     let types: Vec<&str> = types.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-    let deadline = Instant::now() + Duration::from_secs(wait_s);
+    let deadline = Instant::now() + Duration::from_secs(wait_s.max(wait));
     let mut follower = api.log.follow(id, since_seq);
     let mut found = BytesMut::from(&br#"{"events":["#[..]);
     let empty = found.len();

@@ -14,8 +14,8 @@ use super::error::ApiError;
 #[derive(Debug)]
 pub struct Fields {
     part: &'static str,
-    /// The field of the part within which these fields lie.
-    within: Option<&'static str>,
+    /// Where in the part these fields lie.
+    within: Vec<Value>,
     map: Map<String, Value>,
     problems: Vec<Value>,
     /// The body as it was sent: a problem with a missing field shows what was there instead.
@@ -28,19 +28,32 @@ const ECHO_LIMIT: usize = 1024;
 impl Fields {
     /// Of a body.
     pub fn of_body(map: Map<String, Value>, raw: Bytes) -> Self {
-        Self { part: "body", within: None, map, problems: Vec::new(), raw }
+        Self { part: "body", within: Vec::new(), map, problems: Vec::new(), raw }
     }
 
     /// Of a query string (`a=1&b=x`), percent-decoded; of a name given twice the last counts.
     pub fn of_query(query: &str) -> Self {
         let map = pairs(query).into_iter().map(|(name, value)| (name, Value::String(value))).collect();
-        Self { part: "query", within: None, map, problems: Vec::new(), raw: Bytes::new() }
+        Self { part: "query", within: Vec::new(), map, problems: Vec::new(), raw: Bytes::new() }
     }
 
     /// Of the object that lies in the field `name` of a body; its problems are told with those of the body
     /// by [`Fields::absorb`].
     pub fn of_inner(name: &'static str, map: Map<String, Value>) -> Self {
-        Self { part: "body", within: Some(name), map, problems: Vec::new(), raw: Bytes::new() }
+        Self { part: "body", within: vec![name.into()], map, problems: Vec::new(), raw: Bytes::new() }
+    }
+
+    /// The same for an object in a list.
+    pub fn of_item(name: &'static str, at: usize, map: Map<String, Value>) -> Self {
+        let within = vec![name.into(), at.into()];
+        Self { part: "body", within, map, problems: Vec::new(), raw: Bytes::new() }
+    }
+
+    /// The same for the object in the field `name` of these fields.
+    pub fn inner(&self, name: &'static str, map: Map<String, Value>) -> Self {
+        let mut within = self.within.clone();
+        within.push(name.into());
+        Self { part: self.part, within, map, problems: Vec::new(), raw: Bytes::new() }
     }
 
     /// Takes over the problems of an inner object.
@@ -71,7 +84,7 @@ impl Fields {
     /// Notes a problem with the field (or with what lies at `loc` below it).
     pub fn problem(&mut self, loc: &[Value], kind: &str, msg: &str, input: &Value, ctx: Value) {
         let mut path = vec![Value::from(self.part)];
-        path.extend(self.within.map(Value::from));
+        path.extend_from_slice(&self.within);
         path.extend_from_slice(loc);
         let mut item = json!({"type": kind, "loc": path, "msg": msg, "input": echo(input)});
         if let (false, Some(item)) = (ctx.is_null(), item.as_object_mut()) {
@@ -94,7 +107,10 @@ impl Fields {
         let value = self.map.remove(name);
         if value.is_none() {
             // Without `input`: `done` fills in what was sent.
-            self.problems.push(json!({"type": "missing", "loc": [self.part, name], "msg": "Field required"}));
+            let mut path = vec![Value::from(self.part)];
+            path.extend_from_slice(&self.within);
+            path.push(name.into());
+            self.problems.push(json!({"type": "missing", "loc": path, "msg": "Field required"}));
         }
         value
     }

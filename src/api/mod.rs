@@ -9,6 +9,7 @@ mod agents;
 mod approvals;
 mod assets;
 mod auth;
+mod batch;
 mod bridges;
 mod debug;
 mod devices;
@@ -27,7 +28,9 @@ mod health;
 mod hosts;
 mod images;
 mod log_tail;
+mod mcp;
 mod metrics;
+mod once;
 mod openapi;
 mod pairing;
 mod permission;
@@ -41,6 +44,7 @@ mod status;
 mod steering;
 mod throttle;
 mod trust;
+mod workspaces;
 mod ws;
 
 #[cfg(test)]
@@ -58,12 +62,12 @@ use tether_actors::socket::Sockets;
 
 pub use agents::AgentView;
 pub use bridges::ChatCode;
-pub use diff::changes;
 pub use directories::existing as existing_directory;
 use error::ApiError;
 pub use external_sessions::{ExternalSession, SyncAnswer};
 pub use server::{BindError, Listener, Running, ServeError, bind, serve};
 pub use shutdown::{ShutdownSwitch, Stop};
+pub use workspaces::{Cleaned, WorkspaceList};
 
 /// What the HTTP side needs to know; the configuration fills it in.
 #[derive(Clone, Debug)]
@@ -143,8 +147,9 @@ pub struct Api {
     sockets: Sockets,
     docs: openapi::Docs,
     renderer: render::Renderer,
-    /// How many diffs may be made at once.
-    git_runs: tokio::sync::Semaphore,
+    /// Held while a session is made under an idempotency key, so that two at once make one.
+    making: tokio::sync::Mutex<()>,
+    mcp: mcp::Endpoint,
 }
 
 impl Api {
@@ -160,7 +165,8 @@ impl Api {
             sockets: Sockets::default(),
             docs: openapi::Docs::default(),
             renderer: render::Renderer::default(),
-            git_runs: tokio::sync::Semaphore::new(2),
+            making: tokio::sync::Mutex::default(),
+            mcp: mcp::Endpoint::new(&settings),
             log: world.log().clone(),
             world,
             settings,

@@ -170,6 +170,7 @@ pub async fn serve(
     actix_web::rt::spawn(async move {
         // An open socket would hold the server for its whole patience.
         stopping.shutdown.turned().await;
+        stopping.mcp.close();
         stopping.sockets.goodbye("the daemon is stopping");
     });
     Ok(Running { handle: server.handle(), server, api })

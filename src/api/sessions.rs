@@ -1,20 +1,21 @@
 //! Sessions: made, listed, named, set up, deleted.
 
 use actix_web::web::{Data, Json};
-use actix_web::{HttpResponse, delete, get, patch, post};
+use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
 use serde_json::{Value, json};
 use tether_actors::domain::restart::RestartPolicy;
-use tether_actors::domain::session::Session;
+use tether_actors::domain::session::{OnceMark, Session};
 use tether_actors::domain::usage::Usage;
 use tether_actors::registry::{ExternalAgent, NewSession};
 use tether_actors::session::{Configure, SessionDetails};
+use tether_actors::workspace::{Source, clone_url};
 
 use super::Api;
 use super::auth::Caller;
 use super::error::ApiError;
 use super::extract::{Body, FromFields, SessionPath};
 use super::fields::Fields;
-use super::{bridges, directories};
+use super::{bridges, directories, once};
 
 /// Longest name of a session, in characters.
 const NAME: usize = 80;
@@ -25,7 +26,7 @@ const LONG: usize = 4096;
 const RESTART_POLICIES: [&str; 3] = ["continue", "resume", "never"];
 
 /// What a new session is to be. All fields may be absent.
-#[derive(utoipa::ToSchema)]
+#[derive(serde::Serialize, utoipa::ToSchema)]
 pub(super) struct CreateSession {
     /// Marks a session that an agent of the person's own drives; the next three count only with it.
     agent_name: Option<String>,
@@ -50,8 +51,23 @@ pub(super) struct CreateSession {
     /// What to do when the agent crashes in mid-turn; null = the configured default.
     #[schema(inline)]
     restart_policy: Option<RestartPolicy>,
-    /// Not supported yet.
+    /// A repository to clone for it: `https://`, `http://`, `ssh://`, `file://`, `git@host:path`, or an absolute path that
+    /// ends in `.git`. It gets a work tree of its own on a branch of its own. Not together with `directory`.
     clone_url: Option<String>,
+    /// The branch to begin at; the repository's default when left out.
+    clone_branch: Option<String>,
+    /// Only the newest commit of each branch.
+    #[schema(required = false)]
+    shallow: bool,
+    /// A branch of its own also with `force_clone`.
+    #[schema(required = false)]
+    auto_branch: bool,
+    /// A clone of its own instead of a work tree of a shared one.
+    #[schema(required = false)]
+    force_clone: bool,
+    /// A work tree of its own, beside the repository at `directory`.
+    #[schema(required = false)]
+    worktree: bool,
 }
 
 impl FromFields for CreateSession {
@@ -72,6 +88,11 @@ impl FromFields for CreateSession {
             model: non_empty(fields.text_within("model", 0, SHORT)),
             restart_policy: fields.word("restart_policy", &RESTART_POLICIES).and_then(policy),
             clone_url: non_empty(fields.text("clone_url")),
+            clone_branch: non_empty(fields.text_within("clone_branch", 0, SHORT)),
+            shallow: fields.flag("shallow").unwrap_or(false),
+            auto_branch: fields.flag("auto_branch").unwrap_or(false),
+            force_clone: fields.flag("force_clone").unwrap_or(false),
+            worktree: fields.flag("worktree").unwrap_or(false),
         }
     }
 }
@@ -97,7 +118,7 @@ pub(super) async fn list_sessions(_: Caller, api: Data<Api>) -> Json<Vec<Session
     Json(api.log.read_model.sessions())
 }
 
-/// Make a session.
+/// Make a session. Sent again with the same `Idempotency-Key`, it is made once.
 #[utoipa::path(
     tag = "sessions", request_body = CreateSession,
     responses((status = 201, body = Session), (status = 422, body = super::error::ErrorBody))
@@ -106,12 +127,32 @@ pub(super) async fn list_sessions(_: Caller, api: Data<Api>) -> Json<Vec<Session
 pub(super) async fn create_session(
     _: Caller,
     api: Data<Api>,
+    req: HttpRequest,
     body: Body<CreateSession>,
 ) -> Result<HttpResponse, ApiError> {
     let Body(wanted) = body;
-    if wanted.clone_url.is_some() {
-        let way = "clone the repository yourself and give its folder as `directory`";
-        return Err(ApiError::invalid(format!("cloning is not supported yet: {way}")));
+    let Some(key) = once::key_of(&req)? else {
+        return Ok(HttpResponse::Created().json(make(&api, wanted, None).await?));
+    };
+    let mark = once::mark(&key, &wanted);
+    let _alone = api.making.lock().await;
+    match api.log.read_model.made_under(&mark.key) {
+        None => Ok(HttpResponse::Created().json(make(&api, wanted, Some(mark)).await?)),
+        Some(made) if made.made_under.as_ref() == Some(&mark) => {
+            Ok(HttpResponse::Created().json(&made.session))
+        }
+        Some(_) => Err(ApiError::invalid(
+            "this idempotency key was used for another session: give every session a key of its own",
+        )),
+    }
+}
+
+async fn make(api: &Api, wanted: CreateSession, made_under: Option<OnceMark>) -> Result<Session, ApiError> {
+    if wanted.clone_url.is_some() && (wanted.directory.is_some() || wanted.worktree) {
+        return Err(ApiError::invalid("give either clone_url or directory, not both"));
+    }
+    if wanted.worktree && wanted.directory.is_none() {
+        return Err(ApiError::invalid("worktree needs the directory of a git repository"));
     }
     let agents = &api.world.agent_settings().agents;
     if let Some(adapter) = wanted.adapter.as_deref().filter(|adapter| agents.entry(Some(adapter)).is_none()) {
@@ -122,6 +163,20 @@ pub(super) async fn create_session(
     let directory = match &wanted.directory {
         Some(directory) => Some(directories::existing(directory).await?),
         None => None,
+    };
+    let work_tree = match (wanted.clone_url, &directory) {
+        (Some(url), _) => Some(Source::Clone {
+            url: clone_url(&url)?.to_owned(),
+            branch: wanted.clone_branch,
+            shallow: wanted.shallow,
+            auto_branch: wanted.auto_branch,
+            plain: wanted.force_clone,
+        }),
+        (None, Some(directory)) if wanted.worktree => {
+            let trusted = api.world.read_model().trust_in(directory).is_some_and(|said| said.trusted);
+            Some(Source::Local { directory: directory.clone(), trusted })
+        }
+        _ => None,
     };
     let external_agent = wanted.agent_name.map(|name| ExternalAgent {
         name,
@@ -138,8 +193,16 @@ pub(super) async fn create_session(
         restart_policy: wanted.restart_policy,
         external_agent,
         platform,
+        made_under,
+        work_tree,
     };
-    Ok(HttpResponse::Created().json(api.world.create(new).await?))
+    if new.work_tree.is_none() {
+        return Ok(api.world.create(new).await?);
+    }
+    // A client that goes away must not leave half a clone.
+    let world = api.world.clone();
+    let made = actix_web::rt::spawn(async move { world.create(new).await });
+    Ok(made.await.map_err(|_| ApiError::stopping())??)
 }
 
 /// One session.

@@ -10,7 +10,7 @@ use tether_actors::session::{GiveInput, Start};
 
 use super::auth::Caller;
 use super::error::ApiError;
-use super::extract::{Body, FromFields, SessionPath};
+use super::extract::{Body, FromFields, Query, SessionPath};
 use super::fields::Fields;
 use super::{Api, images};
 
@@ -141,17 +141,40 @@ pub(super) async fn send_input(
     Ok(Json(InputAnswer { session: accepted.session, input_id: accepted.input_id, queued: accepted.queued }))
 }
 
-/// Stop the running turn, and the tools in it.
+/// How to stop a turn.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct InterruptQuery {
+    /// Of a turn that was interrupted and does not stop: end the agent's program, which is started again at the next
+    /// input.
+    #[param(required = false)]
+    force: bool,
+}
+
+impl FromFields for InterruptQuery {
+    fn read(fields: &mut Fields) -> Self {
+        Self { force: fields.flag("force").unwrap_or(false) }
+    }
+}
+
+/// Stop the running turn, and the tools in it. An agent that does not stop in ten seconds is ended.
 #[utoipa::path(
-    tag = "sessions", params(("id" = String, Path)), responses((status = 200, body = Session), (status = 409))
+    tag = "sessions", params(("id" = String, Path), InterruptQuery),
+    responses((status = 200, body = Session), (status = 409))
 )]
 #[post("/api/sessions/{id}/interrupt")]
 pub(super) async fn interrupt_session(
     caller: Caller,
     api: Data<Api>,
     path: SessionPath,
+    query: Query<InterruptQuery>,
 ) -> Result<Json<Session>, ApiError> {
-    Ok(Json(api.world.interrupt(&path.id()?, caller.actor()).await?))
+    let (session, by) = (path.id()?, caller.actor());
+    Ok(Json(if query.0.force {
+        api.world.force_stop(&session, by).await?
+    } else {
+        api.world.interrupt(&session, by).await?
+    }))
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ fn agents() -> Arc<tether_actors::agent::catalogue::Catalogue> {
     let sources =
         crate::config::Sources::gather([("HOME".to_owned(), "/home/x".to_owned())].into(), "/".into());
     let settings = crate::config::Settings::read(&sources).expect("good settings");
-    Arc::new(crate::daemon::catalogue(&settings.agents))
+    Arc::new(crate::daemon::catalogue(&settings))
 }
 
 /// A world in memory, on the current thread.

@@ -26,7 +26,7 @@ pub async fn run(mut cx: Context) -> Result<(), Failure> {
 
 /// What this machine has of each agent.
 pub async fn look(settings: &Settings) -> Result<Vec<AgentView>, Failure> {
-    let catalogue = daemon::catalogue(&settings.agents);
+    let catalogue = daemon::catalogue(settings);
     let reports = tokio::task::spawn_blocking(move || catalogue.report()).await;
     let reports = reports.map_err(|_| Failure::text("looking for the agents failed"))?;
     Ok(reports.iter().map(AgentView::from).collect())

@@ -1,8 +1,13 @@
 //! What may be typed.
 
+mod mcp;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use super::git_args::{GitAction, GitArgs, WorkspacesAction, WorkspacesArgs};
+pub use mcp::{McpAction, McpArgs, McpEntryArgs};
 
 /// Supervise AI coding agents on your own machine.
 #[derive(Debug, Parser)]
@@ -53,7 +58,7 @@ pub enum Command {
     /// Say something to a session
     Input(InputArgs),
     /// Stop the running turn of a session
-    Interrupt(SessionArgs),
+    Interrupt(InterruptArgs),
     /// Follow a session live, and answer its approvals in place
     Watch(WatchArgs),
     /// List approvals that wait for an answer
@@ -72,10 +77,20 @@ pub enum Command {
     Agents,
     /// List directories whose own settings for agents count, or say so of one
     Trust(TrustArgs),
+    /// Look at or change the repository of a session
+    Git(GitArgs),
+    /// List the work trees that were made for sessions, or remove those whose session is gone
+    Workspaces(WorkspacesArgs),
     /// Write a session to a file: its events, or the conversation
     Export(ExportArgs),
+    /// Serve MCP on standard input and output, or set up a program that shall use it
+    Mcp(McpArgs),
     /// Check that the daemon answers and the token fits
     Verify,
+    /// Look at everything that can be wrong, and say what to do
+    Doctor,
+    /// Have the system start the daemon at login and after a crash
+    Service(ServiceArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Be an agent over a model behind an API: what a session with the adapter `model` runs
@@ -118,6 +133,25 @@ pub struct StopArgs {
     /// End the running agents too
     #[arg(long)]
     pub agents: bool,
+}
+
+/// `tether service`
+#[derive(Debug, Args)]
+pub struct ServiceArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub action: ServiceAction,
+}
+
+/// What to do with the service.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum ServiceAction {
+    /// Install it for yourself (a systemd user unit, or a launchd agent), and start it
+    Install,
+    /// Stop and remove it; agents, data and settings stay
+    Uninstall,
+    /// Show whether it is there and runs
+    Status,
 }
 
 /// `tether list`
@@ -174,9 +208,9 @@ pub struct SyncArgs {
 /// `tether new`
 #[derive(Debug, Args)]
 pub struct NewArgs {
-    /// Where the agent works
-    #[arg(default_value = ".", hide_default_value = true)]
-    pub directory: String,
+    /// Where the agent works; here when left out
+    #[arg(conflicts_with = "clone")]
+    pub directory: Option<String>,
     /// What to say first; without it the session waits
     #[arg(short = 'm', long, value_name = "TEXT")]
     pub prompt: Option<String>,
@@ -189,9 +223,38 @@ pub struct NewArgs {
     /// Chat platform to bind it to
     #[arg(short, long, alias = "bridge")]
     pub platform: Option<String>,
+    /// Clone this repository, and work in a work tree of it on a branch of its own
+    #[arg(short, long, value_name = "URL")]
+    pub clone: Option<String>,
+    /// The branch to begin at; the repository's default when left out
+    #[arg(short, long, requires = "clone")]
+    pub branch: Option<String>,
+    /// Clone the newest commit of each branch only
+    #[arg(long, requires = "clone")]
+    pub shallow: bool,
+    /// Make a branch of its own also with --full-clone
+    #[arg(long, requires = "clone")]
+    pub auto_branch: bool,
+    /// A clone that no other session shares, instead of a work tree
+    #[arg(long, requires = "clone")]
+    pub full_clone: bool,
+    /// Work in a work tree of its own, on a branch of its own, beside the repository in DIRECTORY
+    #[arg(long, conflicts_with = "clone")]
+    pub worktree: bool,
 }
 
-/// `tether interrupt`, `tether delete`
+/// `tether interrupt`
+#[derive(Debug, Args)]
+pub struct InterruptArgs {
+    /// Session id, or enough of its beginning
+    #[arg(value_name = "ID")]
+    pub session: String,
+    /// End the program of an agent that was interrupted and has not stopped
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `tether delete`
 #[derive(Debug, Args)]
 pub struct SessionArgs {
     /// Session id, or enough of its beginning

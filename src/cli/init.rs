@@ -48,7 +48,7 @@ pub fn run(args: &InitArgs, mut cx: Context) -> Result<(), Failure> {
             store(name, value)?;
         }
     }
-    let reports = daemon::catalogue(&settings.agents).report();
+    let reports = daemon::catalogue(&settings).report();
     let agents: Vec<AgentView> = reports.iter().map(AgentView::from).collect();
     if cx.json {
         return cx.out.json(&json!({ "config_file": path, "token": token, "agents": agents }));

@@ -1,13 +1,13 @@
 //! `tether interrupt`: stop the running turn.
 
-use super::args::SessionArgs;
+use super::args::InterruptArgs;
 use super::{Context, Failure, resolve};
 
 /// Stops it.
-pub async fn run(args: &SessionArgs, mut cx: Context) -> Result<(), Failure> {
+pub async fn run(args: &InterruptArgs, mut cx: Context) -> Result<(), Failure> {
     let client = cx.client()?;
     let session = resolve::session(&client, &args.session).await?;
-    let after = client.interrupt(session.id.as_str()).await?;
+    let after = client.interrupt(session.id.as_str(), args.force).await?;
     if cx.json {
         return cx.out.json(&after);
     }

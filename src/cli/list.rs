@@ -104,7 +104,12 @@ fn rank(state: SessionState) -> u8 {
 
 fn lines(sessions: &[Session], width: usize) -> Vec<String> {
     let directory = width.saturating_sub(12 + 16 + 30 + 3).clamp(30, 50);
-    let columns = [Column("ID", 12), Column("STATE", 16), Column("NAME", 30), Column("DIRECTORY", directory)];
+    let mut columns =
+        vec![Column("ID", 12), Column("STATE", 16), Column("NAME", 30), Column("DIRECTORY", directory)];
+    // Behind the contract's columns, and only where there is something to tell.
+    if sessions.iter().any(|session| session.branch.is_some()) {
+        columns.push(Column("BRANCH", 24));
+    }
     let rows: Vec<Vec<String>> = sessions
         .iter()
         .map(|session| {
@@ -113,6 +118,7 @@ fn lines(sessions: &[Session], width: usize) -> Vec<String> {
                 label(session.state).to_owned(),
                 session.name.clone().unwrap_or_default(),
                 session.directory.clone(),
+                session.branch.clone().unwrap_or_default(),
             ]
         })
         .collect();
@@ -151,6 +157,10 @@ pub mod tests {
                 "sess_0123456 awaiting input   Fix it                         /p",
             ]
         );
+        let on_branch =
+            Session { branch: Some("main".into()), ..session("sess_0123456789ab", "RUNNING", "x") };
+        let told = lines(&[on_branch], 100);
+        assert!(told[0].ends_with(" BRANCH") && told[2].ends_with(" main"), "{told:?}");
         assert_eq!(lines(&sessions, 40)[1].chars().count(), 12 + 1 + 16 + 1 + 30 + 1 + 30);
         assert_eq!(lines(&sessions, 400)[1].chars().count(), 12 + 1 + 16 + 1 + 30 + 1 + 50);
     }

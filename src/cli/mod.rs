@@ -12,8 +12,11 @@ mod completions;
 mod delete;
 mod demo_agent;
 mod deny;
+mod doctor;
 mod export;
 mod failure;
+mod git;
+mod git_args;
 mod grants;
 mod init;
 mod init_chat;
@@ -21,6 +24,7 @@ mod input;
 mod interrupt;
 mod list;
 mod logs;
+mod mcp;
 mod model_agent;
 mod new;
 mod open;
@@ -28,6 +32,7 @@ mod output;
 mod pair;
 mod render;
 mod resolve;
+mod service;
 mod start;
 mod status;
 mod stop;
@@ -35,6 +40,7 @@ mod sync;
 mod trust;
 mod verify;
 mod watch;
+mod workspaces;
 
 use std::process::ExitCode;
 
@@ -91,23 +97,39 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Runs the program `tether-mcp`, which takes no arguments but asks for help and version.
+pub fn mcp_main() -> ExitCode {
+    let words = clap::Command::new("tether-mcp").version(env!("CARGO_PKG_VERSION")).about(
+        "The MCP server of Tether on standard input and output, the same as `tether mcp`; started by an MCP client",
+    );
+    if let Err(error) = words.try_get_matches() {
+        let _ = error.print();
+        return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+    }
+    let served = in_runtime(async { mcp::serve(&Sources::of_this_process()).await });
+    served.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
+}
+
 fn run(command: Command, cx: Context) -> Result<(), Failure> {
     match command {
         // Only the daemon needs actors and their threads.
         Command::Start(args) => start::run(args, cx),
         Command::Completions(args) => completions::run(&args, cx),
         Command::Init(args) => init::run(&args, cx),
+        Command::Service(args) => service::run(&args, cx),
         // Programs of their own, which talk to whoever started them.
         Command::ModelAgent(args) => model_agent::run(args),
         Command::DemoAgent(args) => demo_agent::run(args),
-        command => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let done = runtime.block_on(talk(command, cx));
-            // A thread may still wait for a line from the terminal; nobody needs it any more.
-            runtime.shutdown_background();
-            done
-        }
+        command => in_runtime(talk(command, cx)),
     }
+}
+
+fn in_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    // A thread may still wait for a line from the terminal; nobody needs it any more.
+    runtime.shutdown_background();
+    done
 }
 
 /// The commands that talk to a daemon.
@@ -133,11 +155,16 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Logs(args) => logs::run(&args, cx).await,
         Command::Agents => agents::run(cx).await,
         Command::Trust(args) => trust::run(&args, cx).await,
+        Command::Git(args) => git::run(args, cx).await,
+        Command::Workspaces(args) => workspaces::run(&args, cx).await,
         Command::Export(args) => export::run(&args, cx).await,
+        Command::Mcp(args) => mcp::run(args, cx).await,
         Command::Verify => verify::run(cx).await,
+        Command::Doctor => doctor::run(cx).await,
         Command::Start(_)
         | Command::Completions(_)
         | Command::Init(_)
+        | Command::Service(_)
         | Command::ModelAgent(_)
         | Command::DemoAgent(_) => Ok(()),
     }

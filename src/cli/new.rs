@@ -2,6 +2,7 @@
 
 use super::args::NewArgs;
 use super::list::absolute;
+use super::output::one_line;
 use super::status::label;
 use super::{Context, Failure};
 use crate::client::{ClientError, NewSession};
@@ -9,16 +10,32 @@ use crate::client::{ClientError, NewSession};
 /// Makes it, starts it, prints it.
 pub async fn run(args: NewArgs, mut cx: Context) -> Result<(), Failure> {
     let client = cx.client()?;
+    let directory = match &args.clone {
+        Some(_) => None,
+        None => Some(absolute(args.directory.as_deref().unwrap_or("."))?),
+    };
     let new = NewSession {
-        directory: Some(absolute(&args.directory)?),
+        directory,
         session_name: args.name,
         adapter: args.adapter,
         platform: args.platform,
+        clone_url: args.clone,
+        clone_branch: args.branch,
+        shallow: args.shallow,
+        auto_branch: args.auto_branch,
+        force_clone: args.full_clone,
+        worktree: args.worktree,
     };
     let made = client.create(&new).await.map_err(with_hint)?;
     if !cx.json {
         cx.out.line(format!("Created session {}", made.id))?;
         cx.out.line(format!("  Directory: {}", made.directory))?;
+        if let Some(url) = &made.clone_url {
+            cx.out.line(format!("  Cloned:    {}", one_line(url)))?;
+        }
+        if let Some(branch) = made.working_branch.as_ref().or(made.branch.as_ref()) {
+            cx.out.line(format!("  Branch:    {}", one_line(branch)))?;
+        }
         cx.out.line(format!("  Adapter:   {}", made.adapter.as_deref().unwrap_or("default")))?;
         cx.out.line(format!("  State:     {}", label(made.state)))?;
         if let Some(platform) = &made.platform {

@@ -4,6 +4,7 @@ use serde_json::json;
 use tether_actors::domain::session::Session;
 use tether_actors::domain::state::SessionState;
 
+use super::output::{one_line, short};
 use super::{Context, Failure};
 use crate::client::BridgeStatus;
 
@@ -35,6 +36,9 @@ pub async fn run(mut cx: Context) -> Result<(), Failure> {
     if !counts.is_empty() {
         cx.out.line(format!("          {}", counts.join(", ")))?;
     }
+    for line in active_lines(&sessions) {
+        cx.out.line(line)?;
+    }
     let waiting = sessions.iter().filter(|session| session.has_pending_permission).count();
     if waiting > 0 {
         cx.out.line(format!("          {waiting} waiting for an approval (see: tether approvals)"))?;
@@ -43,6 +47,23 @@ pub async fn run(mut cx: Context) -> Result<(), Failure> {
         cx.out.line(format!("Bridges:  {}", bridges_line(&bridges)))?;
     }
     Ok(())
+}
+
+/// At most so many sessions that are at work are told one by one.
+const ACTIVE: usize = 5;
+
+/// Where agents are at work.
+fn active_lines(sessions: &[Session]) -> Vec<String> {
+    let active: Vec<&Session> = sessions.iter().filter(|session| session.state.is_active()).collect();
+    let told = active.iter().take(ACTIVE).map(|session| {
+        let branch =
+            session.branch.as_ref().map(|branch| format!(" ({})", one_line(branch))).unwrap_or_default();
+        let place = if session.directory.is_empty() { "no directory" } else { &session.directory };
+        let (id, state) = (short(session.id.as_str(), 12), label(session.state));
+        format!("          {id} {state} in {}{branch}", one_line(place))
+    });
+    let rest = active.len().saturating_sub(ACTIVE);
+    told.chain((rest > 0).then(|| format!("          and {rest} more"))).collect()
 }
 
 /// How many sessions there are in each state that any is in.
@@ -84,6 +105,16 @@ pub fn bridges_line(bridges: &[BridgeStatus]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn agents_at_work_are_told_with_directory_and_branch() {
+        let session = |id: &str, state: &str| super::super::list::tests::session(id, state, "x");
+        let on_branch = Session { branch: Some("main".into()), ..session("sess_0123456789ab", "RUNNING") };
+        let lines = active_lines(&[on_branch, session("sess_2", "ERROR")]);
+        assert_eq!(lines, ["          sess_0123456 running in /p (main)"]);
+        let many: Vec<Session> = (0..7).map(|_| session("sess_1", "RUNNING")).collect();
+        assert_eq!(active_lines(&many).last().map(String::as_str), Some("          and 2 more"));
+    }
 
     #[test]
     fn bridges_that_nobody_set_up_are_not_told() {

@@ -13,6 +13,8 @@ pub struct AgentsSettings {
     pub claude: ProgramSettings,
     /// Codex CLI.
     pub codex: ProgramSettings,
+    /// OpenCode.
+    pub opencode: ProgramSettings,
     /// Pi.
     pub pi: ProgramSettings,
     /// Gemini CLI.
@@ -56,6 +58,12 @@ pub struct ModelSettings {
     pub base_url: Option<String>,
     /// The key for it.
     pub api_key: Option<String>,
+    /// Most tokens in an answer; `None` = the server's own limit.
+    pub max_tokens: Option<u64>,
+    /// How many tokens it can take; `None` = as the server says.
+    pub context: Option<u64>,
+    /// How often a failed request is tried again.
+    pub max_retries: u32,
 }
 
 // By hand, since a key must not be printed.
@@ -90,6 +98,7 @@ impl AgentsSettings {
         };
         let claude = program("TETHER_CLAUDE_BIN", Some("TETHER_CLAUDE_ARGS"), "TETHER_AGENT_CLAUDE_MODEL");
         let codex = program("TETHER_CODEX_BIN", Some("TETHER_CODEX_ARGS"), "TETHER_CODEX_MODEL");
+        let opencode = program("TETHER_OPENCODE_BIN", None, "TETHER_OPENCODE_MODEL");
         let pi = program("TETHER_PI_BIN", Some("TETHER_PI_ARGS"), "TETHER_PI_MODEL");
         let gemini = program("TETHER_GEMINI_BIN", None, "TETHER_GEMINI_MODEL");
         let acp = acp_agents(&reader.text("TETHER_ACP_AGENTS")).unwrap_or_default();
@@ -97,6 +106,7 @@ impl AgentsSettings {
             default: default(reader, &acp),
             claude: ProgramSettings { api_key: reader.optional("ANTHROPIC_API_KEY"), ..claude },
             codex,
+            opencode,
             pi,
             gemini,
             acp,
@@ -104,6 +114,9 @@ impl AgentsSettings {
                 model: reader.optional("TETHER_MODEL"),
                 base_url: reader.optional("TETHER_MODEL_BASE_URL"),
                 api_key: reader.optional("TETHER_MODEL_API_KEY"),
+                max_tokens: reader.limit("TETHER_MODEL_MAX_TOKENS"),
+                context: reader.limit("TETHER_MODEL_CONTEXT"),
+                max_retries: reader.number("TETHER_MODEL_MAX_RETRIES"),
             },
         }
     }
@@ -129,7 +142,7 @@ fn default(reader: &mut Reader<'_>, acp: &[AcpAgent]) -> String {
 }
 
 /// Names that mean an agent already, ours and those that the peer gave them.
-const BUILT_IN: [&str; 13] = [
+const BUILT_IN: [&str; 14] = [
     "claude",
     "claude-local",
     "claude_api",
@@ -141,6 +154,7 @@ const BUILT_IN: [&str; 13] = [
     "gemini",
     "litellm",
     "model",
+    "opencode",
     "pi",
     "pi_rpc",
 ];

@@ -8,6 +8,7 @@ pub mod agents;
 pub mod bridges;
 pub mod docs;
 pub mod file;
+pub mod git;
 pub mod sources;
 pub mod table;
 
@@ -22,6 +23,7 @@ use tether_actors::domain::restart::{RestartBudget, RestartPolicy};
 
 pub use agents::AgentsSettings;
 pub use bridges::BridgesSettings;
+pub use git::GitSettings;
 pub use sources::{Found, Origin, Sources, Wrong};
 
 /// How to reach the daemon: all that most commands need.
@@ -125,6 +127,8 @@ pub struct Settings {
     pub bridges: BridgesSettings,
     /// Seconds of idleness after which an agent program is ended; `None` = never.
     pub idle_exit_seconds: Option<u64>,
+    /// Repositories and work trees.
+    pub git: GitSettings,
     /// What to do when an agent crashed in mid-turn.
     pub restart_policy: RestartPolicy,
     /// How often it may crash.
@@ -245,6 +249,26 @@ impl Connection {
     }
 }
 
+/// `TETHER_API_URL`: where the daemon is that the MCP server talks to, if the person said so.
+///
+/// # Errors
+/// It is no address of an HTTP service.
+pub fn api_url(sources: &Sources) -> Result<Option<String>, ConfigError> {
+    let mut reader = Reader::new(sources);
+    let url = reader.optional("TETHER_API_URL");
+    reader.finish(url)
+}
+
+/// `TETHER_MCP_DEBUG_IO`: whether the MCP server tells what goes through it.
+///
+/// # Errors
+/// It is neither yes nor no.
+pub fn mcp_debug_io(sources: &Sources) -> Result<bool, ConfigError> {
+    let mut reader = Reader::new(sources);
+    let flag = sources::flag(&reader.text("TETHER_MCP_DEBUG_IO")).unwrap_or(false);
+    reader.finish(flag)
+}
+
 impl Settings {
     /// Reads and checks everything.
     ///
@@ -278,6 +302,7 @@ impl Settings {
             agents: AgentsSettings::read(&mut reader),
             bridges,
             idle_exit_seconds: reader.limit("TETHER_AGENT_IDLE_EXIT_SECONDS"),
+            git: GitSettings::read(&mut reader),
             restart_policy: match reader.word("TETHER_AGENT_RESTART_POLICY").as_str() {
                 "resume" => RestartPolicy::Resume,
                 "never" => RestartPolicy::Never,

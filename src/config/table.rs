@@ -56,6 +56,8 @@ const PLAIN: Setting =
     Setting { name: "", old_name: "", kind: Kind::Text, default: "", doc: "", secret: false, guarded: false };
 
 /// A year in seconds: longer waits are surely a slip of the hand.
+/// More tokens than any model has.
+const TOKENS: i64 = 1_000_000_000;
 const YEAR: i64 = 366 * 24 * 3600;
 
 /// All settings, in the order in which people read about them.
@@ -81,6 +83,20 @@ pub const SECTIONS: &[Section] = &[
                 kind: Kind::Number(0, 65535),
                 default: "8787",
                 doc: "port; 0 = any free one, which `tether start` prints",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_API_URL",
+                kind: Kind::Url,
+                doc: "address of the daemon that `tether mcp` talks to, `http` or `https`; without it, the host and port above",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_MCP_DEBUG_IO",
+                kind: Kind::Flag,
+                default: "0",
+                doc: "`tether mcp` tells on standard error all that it hears and says",
                 ..PLAIN
             },
             Setting {
@@ -236,6 +252,19 @@ pub const SECTIONS: &[Section] = &[
                 ..PLAIN
             },
             Setting {
+                name: "TETHER_OPENCODE_BIN",
+                old_name: "OPENCODE_BIN",
+                kind: Kind::Path,
+                doc: "the `opencode` program, if it is not on the PATH or in a usual place",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_OPENCODE_MODEL",
+                doc: "model that OpenCode shall use, as `provider/model`; without it, the one that it is set up with",
+                ..PLAIN
+            },
+            Setting {
                 name: "TETHER_PI_BIN",
                 kind: Kind::Path,
                 doc: "the `pi` program, if it is not on the PATH or in a usual place",
@@ -290,6 +319,28 @@ pub const SECTIONS: &[Section] = &[
                 name: "TETHER_MODEL_API_KEY",
                 doc: "the key for it, if it wants one",
                 secret: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_MODEL_MAX_TOKENS",
+                old_name: "TETHER_AGENT_LITELLM_MAX_TOKENS",
+                kind: Kind::Number(0, TOKENS),
+                default: "0",
+                doc: "most tokens in one answer of it; 0 = the server's own limit",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_MODEL_CONTEXT",
+                kind: Kind::Number(0, TOKENS),
+                default: "0",
+                doc: "how many tokens it can take, where its server does not say that; 0 = as the server says",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_MODEL_MAX_RETRIES",
+                kind: Kind::Number(0, 100),
+                default: "5",
+                doc: "how often a request to it that failed is tried again",
                 ..PLAIN
             },
             Setting {
@@ -375,6 +426,85 @@ pub const SECTIONS: &[Section] = &[
             },
         ],
     },
+    Section {
+        title: "Git and work trees",
+        settings: &[
+            Setting {
+                name: "TETHER_GIT_AUTO_CHECKPOINT",
+                kind: Kind::Flag,
+                default: "0",
+                doc: "save the work tree after each turn, beside the branch; `tether git restore` brings it back",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_WORKSPACE_DIR",
+                kind: Kind::Path,
+                doc: "where work trees of sessions are made (`tether new --clone`, `--worktree`); without it, in the data folder",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_WORKSPACE_MAX_DISK_GB",
+                kind: Kind::Number(0, 1_048_576),
+                default: "0",
+                doc: "warn when work trees and clones take more than this many GiB; 0 = never",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_REPO_RETENTION_DAYS",
+                kind: Kind::Number(-36_500, 36_500),
+                default: "30",
+                doc: "shared clones without a work tree that were not used for longer are removed; 0 = never",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_GIT_AUTO_BRANCH",
+                kind: Kind::Flag,
+                default: "0",
+                doc: "give a plain clone a branch of its own too (work trees always have one)",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_GIT_BRANCH_PATTERN",
+                default: "tether/{session_id}",
+                doc: "name of a session's branch; `{session_id}` stands for the last 6 characters of its id",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_GIT_FETCH_CACHE_SECONDS",
+                kind: Kind::Number(0, YEAR),
+                default: "300",
+                doc: "a shared clone is not brought up to date again within this",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_GIT_FETCH_TIMEOUT",
+                kind: Kind::Number(1, 3600),
+                default: "30",
+                doc: "seconds that bringing it up to date may take",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_GIT_CLONE_TIMEOUT",
+                kind: Kind::Number(1, 86_400),
+                default: "120",
+                doc: "seconds that a clone may take",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_GIT_USER_NAME",
+                default: "Tether",
+                doc: "who commits in clones made here, and where git knows nobody",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_GIT_USER_EMAIL",
+                default: "tether@localhost",
+                doc: "their address",
+                ..PLAIN
+            },
+        ],
+    },
 ];
 
 /// The setting with this name (or old name).
@@ -392,9 +522,7 @@ pub fn all() -> impl Iterator<Item = &'static Setting> {
 pub const ELSEWHERE: &[&str] = &[
     "TETHER_AGENT_BRIDGE_ERROR_DEBOUNCE_SECONDS",
     "TETHER_AGENT_CLAUDE_MAX_TOKENS",
-    "TETHER_AGENT_LITELLM_MAX_TOKENS",
     "TETHER_AGENT_MUTATION_READ_TIMEOUT_SECONDS",
-    "TETHER_API_URL",
     "TETHER_BRIDGE_REACTION_NEW_SESSION_ALLOW_PLAIN_MESSAGES",
     "TETHER_BRIDGE_REACTION_NEW_SESSION_EMOJI",
     "TETHER_BRIDGE_REACTION_NEW_SESSION_ENABLED",
@@ -410,15 +538,6 @@ pub const ELSEWHERE: &[&str] = &[
     "TETHER_CODEX_SIDECAR_URL",
     "TETHER_CONTEXT_FILE",
     "TETHER_DEBUG_ATTACH_LOGS",
-    "TETHER_GIT_AUTO_BRANCH",
-    "TETHER_GIT_AUTO_CHECKPOINT",
-    "TETHER_GIT_BRANCH_PATTERN",
-    "TETHER_GIT_CLONE_TIMEOUT",
-    "TETHER_GIT_FETCH_CACHE_SECONDS",
-    "TETHER_GIT_FETCH_TIMEOUT",
-    "TETHER_GIT_USER_EMAIL",
-    "TETHER_GIT_USER_NAME",
-    "TETHER_MCP_DEBUG_IO",
     "TETHER_OPENCODE_SIDECAR_CMD",
     "TETHER_OPENCODE_SIDECAR_HOST",
     "TETHER_OPENCODE_SIDECAR_LOG_LEVEL",
@@ -430,15 +549,12 @@ pub const ELSEWHERE: &[&str] = &[
     "TETHER_OPENCODE_SIDECAR_TOKEN",
     "TETHER_OPENCODE_SIDECAR_TURN_TIMEOUT_SECONDS",
     "TETHER_OPENCODE_SIDECAR_URL",
-    "TETHER_REPO_RETENTION_DAYS",
     "TETHER_SERVERS_FILE",
     "TETHER_SSH_AUTHORIZED_KEYS_PATH",
     "TETHER_SSH_ENABLED",
     "TETHER_SSH_HOST",
     "TETHER_SSH_HOST_KEY_PATH",
     "TETHER_SSH_PORT",
-    "TETHER_WORKSPACE_DIR",
-    "TETHER_WORKSPACE_MAX_DISK_GB",
 ];
 
 /// The known name that is most like this one, if any is like it.

@@ -211,9 +211,7 @@ fn debug_output_holds_no_secret() {
 #[test]
 fn unknown_names_in_files_are_warned_of_and_those_of_the_peer_are_not() {
     let home = Home::new()
-        .personal(
-            "TETHER_AGENT_PROT=1\nTETHER_GIT_USER_NAME=x\nTELEGRAM_API_URL=http://x\nOTHER=1\nnonsense\n",
-        )
+        .personal("TETHER_AGENT_PROT=1\nTETHER_SSH_PORT=x\nTELEGRAM_API_URL=http://x\nOTHER=1\nnonsense\n")
         .env("TETHER_WHATEVER", "1");
     let settings = home.settings();
     let place = home.path(".config/tether/config.env");
@@ -229,7 +227,7 @@ fn unknown_names_in_files_are_warned_of_and_those_of_the_peer_are_not() {
     );
     assert_eq!(
         settings.notes,
-        [format!("TETHER_GIT_USER_NAME ({}:2) has no effect in this version", place.display())]
+        [format!("TETHER_SSH_PORT ({}:2) has no effect in this version", place.display())]
     );
 }
 
@@ -260,6 +258,14 @@ fn a_chat_platform_is_on_when_all_is_there_and_half_of_it_is_told() {
 fn a_project_cannot_choose_the_bot_or_its_people() {
     let home = Home::new().local("TELEGRAM_API_URL=http://evil.example\n");
     assert!(home.error().contains("TELEGRAM_API_URL"));
+}
+
+#[test]
+fn a_pattern_that_names_no_branch_is_wrong() {
+    let home = Home::new().env("TETHER_GIT_BRANCH_PATTERN", "-{session_id}");
+    assert!(home.error().contains("must be a name that git takes for a branch"), "{}", home.error());
+    let home = Home::new().env("TETHER_GIT_BRANCH_PATTERN", "agents/{session_id}/work");
+    assert_eq!(home.settings().git.branch_pattern, "agents/{session_id}/work");
 }
 
 #[test]

@@ -1,16 +1,17 @@
 //! Which agents there are, from the configuration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tether_actors::agent::acp::gemini;
 use tether_actors::agent::catalogue::{AgentEntry, Catalogue, Source};
-use tether_actors::agent::{claude, codex, pi, protocols};
+use tether_actors::agent::{claude, codex, opencode, pi, protocols};
 
-use crate::config::AgentsSettings;
+use crate::config::Settings;
 use crate::config::agents::{AcpAgent, ModelSettings, ProgramSettings};
 
 /// All agents, in the order in which they are shown.
-pub fn catalogue(settings: &AgentsSettings) -> Catalogue {
+pub fn catalogue(settings: &Settings) -> Catalogue {
+    let (settings, data_dir) = (&settings.agents, settings.data_dir.as_path());
     let key = settings.claude.api_key.clone().map(|key| ("ANTHROPIC_API_KEY".to_owned(), key));
     let known = |adapter: &str, protocol, wanted, program: &ProgramSettings| AgentEntry {
         args: program.args.clone(),
@@ -24,28 +25,38 @@ pub fn catalogue(settings: &AgentsSettings) -> Catalogue {
             ..known("claude", protocols::CLAUDE, &claude::WANTED, &settings.claude)
         },
         known("codex", protocols::CODEX, &codex::WANTED, &settings.codex),
+        known("opencode", protocols::OPENCODE, &opencode::WANTED, &settings.opencode),
         known("pi", protocols::PI, &pi::WANTED, &settings.pi),
         AgentEntry {
             args: gemini::ARGS.map(str::to_owned).to_vec(),
             ..known("gemini", protocols::ACP, &gemini::WANTED, &settings.gemini)
         },
-        model(&settings.model),
-        AgentEntry { args: vec!["demo-agent".to_owned()], ..of_ours("demo", "Demo (no key needed)") },
+        model(&settings.model, data_dir),
+        AgentEntry {
+            args: vec!["demo-agent".to_owned()],
+            environment: vec![kept_in(data_dir)],
+            ..of_ours("demo", "Demo (no key needed)")
+        },
     ];
     entries.extend(settings.acp.iter().map(of_their_own));
     Catalogue::new(entries, &settings.default)
 }
 
 /// Our own agent over a model behind an API.
-fn model(settings: &ModelSettings) -> AgentEntry {
+fn model(settings: &ModelSettings, data_dir: &Path) -> AgentEntry {
+    let number = |number: Option<u64>| number.map(|number| number.to_string());
     let set = [
-        ("TETHER_MODEL", &settings.model),
-        ("TETHER_MODEL_BASE_URL", &settings.base_url),
-        ("TETHER_MODEL_API_KEY", &settings.api_key),
+        ("TETHER_MODEL", settings.model.clone()),
+        ("TETHER_MODEL_BASE_URL", settings.base_url.clone()),
+        ("TETHER_MODEL_API_KEY", settings.api_key.clone()),
+        ("TETHER_MODEL_MAX_TOKENS", number(settings.max_tokens)),
+        ("TETHER_MODEL_CONTEXT", number(settings.context)),
+        ("TETHER_MODEL_MAX_RETRIES", Some(settings.max_retries.to_string())),
     ];
     let environment = set
         .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .chain([kept_in(data_dir)])
         .collect::<Vec<_>>();
     let nothing = settings.model.is_none() && settings.base_url.is_none();
     AgentEntry {
@@ -59,6 +70,11 @@ fn model(settings: &ModelSettings) -> AgentEntry {
         }),
         ..of_ours("model", "Any model (OpenAI-compatible API)")
     }
+}
+
+/// Where an agent of ours keeps its conversations: also when the data folder stands in a configuration file only.
+fn kept_in(data_dir: &Path) -> (String, String) {
+    ("TETHER_AGENT_DATA_DIR".to_owned(), data_dir.to_string_lossy().into_owned())
 }
 
 /// An agent that is a part of our own program.

@@ -1,6 +1,6 @@
 //! The chat platforms that are set up, and what they need of the program.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -36,10 +36,6 @@ struct OurDesk;
 
 #[async_trait]
 impl Desk for OurDesk {
-    async fn diff(&self, directory: &Path) -> Result<String, String> {
-        api::changes(directory).await.map_err(|error| error.to_string())
-    }
-
     async fn directory(&self, text: &str) -> Result<PathBuf, String> {
         api::existing_directory(text).await.map_err(|_| format!("there is no folder {text}"))
     }

@@ -8,6 +8,7 @@ use tether_actors::agent::AgentSettings;
 use tether_actors::log::{Log, LogConfig, LogHandle};
 use tether_actors::registry::{CellSettings, World, WorldSettings};
 use tether_actors::session::SessionSettings;
+use tether_actors::workspace::Workspaces;
 use tokio::task::JoinHandle;
 
 use super::agents::catalogue;
@@ -114,7 +115,7 @@ fn threads() -> usize {
 
 fn world_settings(settings: &Settings) -> WorldSettings {
     let seconds = |limit: Option<u64>| limit.map(Duration::from_secs);
-    let agents = Arc::new(catalogue(&settings.agents));
+    let agents = Arc::new(catalogue(settings));
     let session = SessionSettings {
         agents: agents.clone(),
         budget: settings.restart_budget,
@@ -123,11 +124,13 @@ fn world_settings(settings: &Settings) -> WorldSettings {
         turn_idle: seconds(settings.session_idle_seconds),
         turn_limit: seconds(settings.turn_timeout_seconds),
         stall: seconds(settings.stall_seconds),
+        workspaces: Workspaces::new(settings.git.workspaces(&settings.data_dir)),
     };
     let agent = AgentSettings {
         spool_root: settings.data_dir.join("agents"),
         agents,
         own_secrets: Settings::own_secrets(),
+        servers: Arc::default(),
     };
     WorldSettings {
         cells: CellSettings {
@@ -159,6 +162,10 @@ mod tests {
             ("TETHER_AGENT_RESTART_LIMIT", "7"),
             ("TETHER_AGENT_CLAUDE_MODEL", "m"),
             ("TETHER_CLAUDE_ARGS", "--a b"),
+            ("TETHER_WORKSPACE_MAX_DISK_GB", "2"),
+            ("TETHER_REPO_RETENTION_DAYS", "0"),
+            ("TETHER_GIT_AUTO_CHECKPOINT", "yes"),
+            ("TETHER_GIT_CLONE_TIMEOUT", "8"),
             ("ANTHROPIC_API_KEY", "k"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -173,6 +180,12 @@ mod tests {
             (Some(Duration::from_secs(3)), Some(Duration::from_secs(4)), Some(Duration::from_secs(5)))
         );
         assert_eq!(session.budget.restarts, 7);
+        let git = session.workspaces.settings();
+        assert_eq!((git.max_bytes, git.repo_retention, git.auto_checkpoint), (Some(2 << 30), None, true));
+        assert_eq!((git.clone_timeout, git.fetch_timeout), (Duration::from_secs(8), Duration::from_secs(30)));
+        assert_eq!(git.workspaces, std::path::Path::new("/home/x/.local/share/tether/workspaces"));
+        assert_eq!((git.branch_pattern.as_str(), git.user_name.as_str()), ("tether/{session_id}", "Tether"));
+        assert!(git.own_secrets.contains(&"TELEGRAM_BOT_TOKEN".to_owned()));
         let claude = session.agents.entry(None).expect("the default is there");
         assert_eq!((claude.adapter.as_str(), claude.model.as_deref()), ("claude", Some("m")));
         assert_eq!(claude.args, ["--a", "b"]);

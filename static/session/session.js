@@ -20,6 +20,9 @@ import { eventsTab } from './events-tab.js';
 import { Feed } from './feed.js';
 import { transcript } from './transcript.js';
 
+// The daemon itself ends what has not stopped after ten seconds.
+const PATIENCE = 4000;
+
 class SessionScreen extends Part {
   session = null;
 
@@ -112,6 +115,9 @@ class SessionScreen extends Part {
     const title = el('h1');
     const sub = el('div', { class: 'sub' });
     const stop = el('button', { class: 'icon stop', 'aria-label': 'Interrupt', on: { click: () => this.interrupt() } }, icon('stop'));
+    const force = el('button', { class: 'btn bad-edge', hidden: true, text: 'Force stop', on: { click: () => { force.hidden = true; this.#stop(true); } } });
+    let patience = null;
+    onEnd(() => clearTimeout(patience));
     effect(() => {
       const session = store.session(this.session).value;
       if (!session) return;
@@ -119,7 +125,7 @@ class SessionScreen extends Part {
       setText(title, nameOf(session));
       title.title = nameOf(session);
       // What does not stop by itself, the daemon ends by force.
-      const text = session.state === 'INTERRUPTING' ? 'ended by force if it does not stop' : `${agentOf(session)} · ${place(session.directory, 26)}`;
+      const text = session.state === 'INTERRUPTING' ? 'Waits for the tool to end' : [agentOf(session), place(session.directory, 26), session.branch ?? session.working_branch].filter(Boolean).join(' · ');
       const mode = session.approval_mode ? el('span', { class: 'chip ask', text: modeWord(session.approval_mode) }) : null;
       const key = `${shape}${word}${text}${session.approval_mode}`;
       if (sub.dataset.key !== key) {
@@ -127,8 +133,11 @@ class SessionScreen extends Part {
         sub.replaceChildren(...[state(shape, word), mode, el('span', { class: 'meta cut', text })].filter(Boolean));
       }
       stop.hidden = session.state !== 'RUNNING';
+      const stopping = session.state === 'INTERRUPTING';
+      if (!stopping) { clearTimeout(patience); patience = null; force.hidden = true; }
+      else patience ??= setTimeout(() => { force.hidden = false; }, PATIENCE);
     });
-    return el('header', { class: 'bar has-back' }, el('button', { class: 'icon back', 'aria-label': 'Back', on: { click: () => back('/sessions') } }, icon('back')), el('div', { class: 'grow' }, title, sub), stop,
+    return el('header', { class: 'bar has-back' }, el('button', { class: 'icon back', 'aria-label': 'Back', on: { click: () => back('/sessions') } }, icon('back')), el('div', { class: 'grow' }, title, sub), stop, force,
       el('button', { class: 'icon', 'aria-label': 'More', on: { click: () => { const session = store.sessions.peek().get(this.session); if (session) menu(session); } } }, icon('more')));
   }
 
@@ -146,8 +155,12 @@ class SessionScreen extends Part {
   async interrupt({ asks = false } = {}) {
     if (store.sessions.peek().get(this.session)?.state !== 'RUNNING') return;
     if (asks && !await ask('Interrupt the agent?', 'The running turn ends, and the tools in it.', { keep: 'Let it work', go: 'Interrupt' })) return;
+    await this.#stop(false);
+  }
+
+  async #stop(force) {
     try {
-      await wire.request({ type: 'interrupt', session_id: this.session });
+      await wire.request({ type: 'interrupt', session_id: this.session, force });
     } catch (error) {
       alarm(`Not interrupted: ${error.message}`);
       failed('Not interrupted', error);

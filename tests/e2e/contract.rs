@@ -124,6 +124,7 @@ async fn the_session_object_has_the_contracts_keys_and_those_that_are_told_beyon
         "clone_url",
         "working_branch",
         // Beyond the contract.
+        "branch",
         "pending_approvals",
         "last_line",
         "running_since",

@@ -177,7 +177,7 @@ fn long_streams_until_it_is_interrupted_and_fail_fails() {
     let began = Instant::now();
     agent.cancel(&session);
     assert_eq!(agent.answer(asked)["result"]["stopReason"], "cancelled");
-    assert!(began.elapsed() < Duration::from_secs(3));
+    assert!(began.elapsed() < Duration::from_secs(30));
     let asked = agent.say(&session, "fail");
     let answer = agent.answer(asked);
     assert_eq!(answer["error"]["data"]["errorKind"], "server", "{answer}");

@@ -25,9 +25,14 @@ async fn stage() -> Stage {
     stage_in(home()).await
 }
 
-/// With the scripted model as Pi's provider, in two dialects.
 async fn stage_in(home: Home) -> Stage {
     let stage = Stage::with_agents_in(home).await;
+    lay_providers(&stage);
+    stage
+}
+
+/// Lays the scripted model as Pi's provider, in two dialects.
+pub fn lay_providers(stage: &Stage) {
     let port = stage.model().port;
     let model = |id: &str, reasoning: bool| {
         json!({ "id": id, "name": id, "reasoning": reasoning, "input": ["text", "image"],
@@ -42,7 +47,6 @@ async fn stage_in(home: Home) -> Stage {
     std::fs::create_dir_all(&folder).expect("a folder");
     let providers = json!({ "providers": { "rig": chat, "thinker": messages } });
     std::fs::write(folder.join("models.json"), providers.to_string()).expect("it is written");
-    stage
 }
 
 /// Waits until so many turns have ended, one way or the other.

@@ -70,6 +70,22 @@ test('while the agent works a message is queued, edited, withdrawn and brought b
   await page.context().close();
 });
 
+test('a turn that does not stop can be stopped by force, after a while', async () => {
+  const session = await stage.external('Stubborn');
+  await stage.push(session, 'output', { text: 'busy' });
+  const page = await visit(chrome, stage, `/s/${session}`);
+  await page.getByRole('button', { name: 'Interrupt' }).tap();
+  await page.getByText('Stopping').first().waitFor();
+  const force = page.getByRole('button', { name: 'Force stop' });
+  assert.equal(await force.isVisible(), false, 'it is not offered at once');
+  await force.tap();
+  await until('it is stopped', async () => (await stage.api('GET', `/api/sessions/${session}`)).state === 'AWAITING_INPUT', 5);
+  await page.getByText('Ready').first().waitFor();
+  await force.waitFor({ state: 'hidden' });
+  assert.deepEqual(page.faults, []);
+  await page.context().close();
+});
+
 test('it reads along at the end until the person scrolls up, and goes back on demand', async () => {
   const session = await stage.external('Streams');
   for (let line = 0; line < 60; line += 1) await stage.push(session, 'output', { text: `line ${line}\n\n` });

@@ -4,27 +4,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::catalogue::{AgentEntry, Catalogue};
+use super::discover::Found;
 use super::messages::{AgentSettings, ProcessSpec};
 use super::processes::Identity;
 use super::program::{Program, SpawnError};
 use super::protocol::{LaunchSpec, Work};
 use super::protocols;
+use super::server::{self, ServerLink};
 use super::spool::{Spool, SpoolReader, SpoolWriter};
 use super::tree;
 use crate::domain::restart::EndCause;
 
-/// A program that runs (or ran: then `program` and `writer` are `None` and only its output is left).
+/// A program that runs, or ran.
 pub struct Up {
-    /// Its spool.
-    pub spool: Spool,
-    /// The watch on it.
-    pub program: Option<Program>,
+    /// What connects it to us.
+    pub link: Link,
     /// Its process.
     pub identity: Identity,
-    /// What it says, from the recorded position on.
-    pub reader: SpoolReader,
-    /// What it is told.
-    pub writer: Option<SpoolWriter>,
     /// Its version, where it was started just now.
     pub version: Option<String>,
     /// What the person should know.
@@ -54,6 +50,26 @@ impl Survey {
     }
 }
 
+/// What connects an agent program to us.
+pub enum Link {
+    /// A program of the session's own, over its spool.
+    Spool(Box<SpoolLink>),
+    /// A program that serves many sessions.
+    Server(Box<ServerLink>),
+}
+
+/// The link over a spool. Of a program that is gone only the output is left.
+pub struct SpoolLink {
+    /// The spool.
+    pub spool: Spool,
+    /// The watch on the program; `None` = it is gone.
+    pub program: Option<Program>,
+    /// What it says, from the recorded position on.
+    pub reader: SpoolReader,
+    /// What it is told.
+    pub writer: Option<SpoolWriter>,
+}
+
 /// Why there is none.
 #[derive(Debug)]
 pub struct BringUpError {
@@ -64,7 +80,7 @@ pub struct BringUpError {
 }
 
 impl BringUpError {
-    fn crash(what: &str, error: impl std::fmt::Display) -> Self {
+    pub(super) fn crash(what: &str, error: impl std::fmt::Display) -> Self {
         Self { cause: EndCause::Crash, message: format!("{what}: {error}") }
     }
 }
@@ -91,6 +107,9 @@ pub fn work(spec: &ProcessSpec, settings: &AgentSettings, survey: &Survey) -> Wo
 
 /// Starts the program, or finds it.
 pub async fn bring_up(spec: ProcessSpec, settings: Arc<AgentSettings>) -> Result<Up, BringUpError> {
+    if spec.run.protocol == protocols::OPENCODE {
+        return server::bring_up(&spec, &settings).await;
+    }
     match (spec.run.pid, spec.run.started) {
         (Some(pid), Some(started)) => find(&spec, &settings, Identity { pid, started }).await,
         _ => start(&spec, &settings).await,
@@ -112,11 +131,8 @@ async fn find(spec: &ProcessSpec, settings: &AgentSettings, identity: Identity) 
         Some(Survey::of(&directory, &agents, &entry, &found.path))
     });
     Ok(Up {
-        spool,
-        program,
+        link: Link::Spool(Box::new(SpoolLink { spool, program, reader, writer })),
         identity,
-        reader,
-        writer,
         version: None,
         notice: None,
         brought_along: Vec::new(),
@@ -124,11 +140,20 @@ async fn find(spec: &ProcessSpec, settings: &AgentSettings, identity: Identity) 
     })
 }
 
-async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, BringUpError> {
-    if spec.adopted {
-        // A crash came between the start of a program and its record: it was never spoken to.
-        tree::end_tree(&spec.run.run, None, std::time::Duration::ZERO).await;
-    }
+/// What is to be started.
+pub(super) struct LookedUp {
+    /// As the catalogue has it.
+    pub(super) entry: AgentEntry,
+    /// The program.
+    pub(super) found: Found,
+    /// See [`Up`].
+    pub(super) brought_along: Vec<String>,
+    /// See [`Up`].
+    pub(super) survey: Survey,
+}
+
+/// Looks for the agent program.
+pub(super) async fn look_up(spec: &ProcessSpec, settings: &AgentSettings) -> Result<LookedUp, BringUpError> {
     let unknown = || BringUpError {
         cause: EndCause::BadConfiguration,
         message: format!("no agent is known by the name \"{}\"", spec.adapter),
@@ -148,6 +173,15 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
         looked.await.map_err(|error| BringUpError::crash("looking for the agent program failed", error))?;
     let found =
         found.map_err(|error| BringUpError { cause: EndCause::NotFound, message: error.to_string() })?;
+    Ok(LookedUp { entry, found, brought_along, survey })
+}
+
+async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, BringUpError> {
+    if spec.adopted {
+        // A crash came between the start of a program and its record: it was never spoken to.
+        tree::end_tree(&spec.run.run, None, std::time::Duration::ZERO).await;
+    }
+    let LookedUp { entry, found, brought_along, survey } = look_up(spec, settings).await?;
     let protocol = protocols::restore(&spec.run.protocol, &serde_json::Value::Null)
         .map_err(|error| BringUpError::crash("the agent's protocol is unknown", error))?;
     let mut launch = protocol.launch(&LaunchSpec {
@@ -179,13 +213,10 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
         .await
         .map_err(|error| BringUpError::crash("the agent program could not be started", error))??;
     let reader = spool.reader(0).map_err(no_spool)?;
-    let writer = spool.writer();
+    let writer = Some(spool.writer());
     Ok(Up {
         identity: program.identity(),
-        program: Some(program),
-        spool,
-        reader,
-        writer: Some(writer),
+        link: Link::Spool(Box::new(SpoolLink { spool, program: Some(program), reader, writer })),
         version: found.version.map(|version| version.to_string()),
         notice: found.notice,
         brought_along,
@@ -193,7 +224,7 @@ async fn start(spec: &ProcessSpec, settings: &AgentSettings) -> Result<Up, Bring
     })
 }
 
-fn cause_of(error: &SpawnError) -> EndCause {
+pub(super) fn cause_of(error: &SpawnError) -> EndCause {
     match error {
         SpawnError::NotFound { .. } | SpawnError::NotExecutable { .. } => EndCause::NotFound,
         SpawnError::DirectoryMissing { .. } => EndCause::BadConfiguration,

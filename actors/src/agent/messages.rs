@@ -7,6 +7,7 @@ use actix::{Message, Recipient};
 
 use super::catalogue::Catalogue;
 use super::processes::Identity;
+use super::server::Servers;
 use crate::domain::agent::{AgentCommand, AgentEvent};
 use crate::domain::ids::{RunId, SessionId};
 use crate::domain::restart::ProgramEnd;
@@ -21,6 +22,8 @@ pub struct AgentSettings {
     pub agents: Arc<Catalogue>,
     /// Names of our own secrets in the environment, which no agent gets.
     pub own_secrets: Vec<String>,
+    /// The programs that serve many sessions.
+    pub servers: Arc<Servers>,
 }
 
 /// What is to be run, or found running.

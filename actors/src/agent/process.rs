@@ -7,6 +7,8 @@
 //! When it dies the agent program lives on: the registry rebuilds the session, which adopts the program
 //! again from the log and the spool.
 
+mod ending;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,16 +18,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::bring_up::{self, BringUpError, Survey, Up};
-use super::flow::{LinesRead, ProgramGone, ReadToEnd, SpoolBroken, Written, read_loop, write_loop};
+use super::bring_up::{self, BringUpError, Link, SpoolLink, Survey, Up};
+use super::flow::{LinesRead, ReadToEnd, Written, read_loop, write_loop};
 use super::messages::*;
 use super::processes::Identity;
 use super::protocol::{Outgoing, Protocol, Work};
 use super::spool::{Line, LineContent, SpoolWriter};
 use super::{stragglers, tree};
-use crate::domain::agent::{AgentCommand, AgentEvent};
+use crate::domain::agent::AgentEvent;
 use crate::domain::ids::RunId;
-use crate::domain::restart::{EndCause, ProgramEnd};
+use crate::domain::restart::ProgramEnd;
 
 /// Text that streams is joined for this long before it becomes an event.
 const COALESCE: Duration = Duration::from_millis(40);
@@ -33,10 +35,6 @@ const COALESCE: Duration = Duration::from_millis(40);
 const PENDING_BYTES: usize = 128 * 1024;
 /// Without events, the read position is recorded after so many bytes.
 const SILENT_BYTES: u64 = 1024 * 1024;
-/// How long an agent that was told to end may take before it is terminated.
-const END_GRACE: Duration = Duration::from_secs(3);
-/// How long one may take to stop what it does that does not end of being told.
-const STOP_GRACE: Duration = Duration::from_millis(500);
 /// How long between terminate and kill.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 /// Lines that wait for the agent to read; a session has few commands in flight.
@@ -76,6 +74,12 @@ pub struct AgentProcess {
     stop_wanted: bool,
     /// What was found out about the machine.
     survey: Survey,
+    /// Whether its program serves other sessions too, and so is not ours to end.
+    served: bool,
+    /// The agent's own name for the conversation, as last heard.
+    conversation: String,
+    /// Its end was taken in; a second one is none.
+    gone: bool,
 }
 
 impl AgentProcess {
@@ -87,6 +91,7 @@ impl AgentProcess {
         protocol: Box<dyn Protocol>,
     ) -> Self {
         let offset = spec.run.offset;
+        let conversation = spec.conversation.clone();
         Self {
             spec,
             settings,
@@ -106,6 +111,9 @@ impl AgentProcess {
             turn_began: None,
             stop_wanted: false,
             survey: Survey::default(),
+            served: false,
+            conversation,
+            gone: false,
         }
     }
 
@@ -118,23 +126,20 @@ impl AgentProcess {
     }
 
     fn up(&mut self, up: Up, ctx: &mut Context<Self>) {
-        let Up { spool, program, identity, reader, writer, version, notice, brought_along, survey } = up;
+        let Up { link, identity, version, notice, brought_along, survey } = up;
         self.survey = survey;
         self.identity = Some(identity);
         let (writes, queue) = mpsc::channel(WRITE_QUEUE);
         self.writes = Some(writes);
-        if let Some(writer) = writer {
-            ctx.spawn(write_loop(writer, queue).into_actor(self).map(|stuck, process, ctx| {
-                if stuck {
-                    warn!(session = %process.spec.session, "the agent does not read its input, ending it");
-                    process.end_tree(ctx);
-                }
-            }));
+        match link {
+            Link::Spool(link) => self.connect(*link, queue, ctx),
+            Link::Server(link) => {
+                self.served = true;
+                ctx.spawn(link.serve(queue, ctx.address()).into_actor(self));
+            }
         }
-        let read = read_loop(reader, program, spool, ctx.address());
-        ctx.spawn(read.into_actor(self).map(|_, _, _| ()));
         if self.stop_wanted {
-            return self.end_tree(ctx);
+            return self.stop(identity, ctx);
         }
         if self.spec.adopted && self.spec.run.pid.is_some() {
             return;
@@ -148,6 +153,25 @@ impl AgentProcess {
             }
             _ => ctx.stop(),
         }));
+    }
+
+    fn connect(
+        &mut self,
+        link: SpoolLink,
+        queue: mpsc::Receiver<(Vec<Outgoing>, Written)>,
+        ctx: &mut Context<Self>,
+    ) {
+        let SpoolLink { spool, program, reader, writer } = link;
+        if let Some(writer) = writer {
+            ctx.spawn(write_loop(writer, queue).into_actor(self).map(|stuck, process, ctx| {
+                if stuck {
+                    warn!(session = %process.spec.session, "the agent does not read its input, ending it");
+                    process.end_tree(ctx);
+                }
+            }));
+        }
+        let read = read_loop(reader, program, spool, ctx.address());
+        ctx.spawn(read.into_actor(self).map(|_, _, _| ()));
     }
 
     fn failed(&mut self, error: BringUpError, ctx: &mut Context<Self>) {
@@ -195,8 +219,10 @@ impl AgentProcess {
     }
 
     fn add(&mut self, event: AgentEvent) {
-        if matches!(event, AgentEvent::TurnStarted) {
-            self.turn_began = Some(stragglers::clock());
+        match &event {
+            AgentEvent::TurnStarted => self.turn_began = Some(stragglers::clock()),
+            AgentEvent::Conversation(id) => self.conversation.clone_from(id),
+            _ => {}
         }
         match (self.pending.events.last_mut(), event) {
             (Some(AgentEvent::Text { text, parent }), AgentEvent::Text { text: more, parent: from })
@@ -271,8 +297,8 @@ impl AgentProcess {
             self.reports.caught_up.do_send(AgentCaughtUp { run: self.run() });
         }
         if let Some(end) = self.ended.take() {
-            let run = self.run();
-            let last = async move { tree::end_tree(&run, None, TERM_GRACE).await };
+            let marker = self.marker();
+            let last = async move { tree::end_tree(&marker, None, TERM_GRACE).await };
             ctx.spawn(last.into_actor(self).map(|ended, process, ctx| {
                 if !ended.survivors.is_empty() {
                     warn!(session = %process.spec.session, survivors = ?ended.survivors, "could not end all that the agent started");
@@ -298,12 +324,6 @@ impl AgentProcess {
             .into_actor(process)
             .map(|(), _, ctx: &mut Context<Self>| ctx.stop())
         }));
-    }
-
-    fn end_tree(&self, ctx: &mut Context<Self>) {
-        let (run, identity) = (self.run(), self.identity);
-        let ending = async move { tree::end_tree(&run, identity, TERM_GRACE).await };
-        ctx.spawn(ending.into_actor(self).map(|_, _, _| ()));
     }
 }
 
@@ -357,42 +377,13 @@ impl Handler<ReadToEnd> for AgentProcess {
     }
 }
 
-impl Handler<ProgramGone> for AgentProcess {
-    type Result = ();
-
-    fn handle(&mut self, ProgramGone { exit, stderr }: ProgramGone, ctx: &mut Self::Context) {
-        let hint = self.protocol.end_hint(&stderr);
-        self.ended = Some(ProgramEnd {
-            exit_code: exit.code,
-            signal: exit.signal,
-            stderr,
-            hint,
-            ..ProgramEnd::default()
-        });
-        self.flush_if_due(ctx);
-    }
-}
-
-impl Handler<SpoolBroken> for AgentProcess {
-    type Result = ();
-
-    fn handle(&mut self, SpoolBroken { message }: SpoolBroken, ctx: &mut Self::Context) {
-        let (run, identity) = (self.run(), self.identity);
-        let ending = async move { tree::end_tree(&run, identity, TERM_GRACE).await };
-        let text = format!("what the agent said can no longer be read ({message}), so it was ended");
-        ctx.spawn(ending.into_actor(self).map(move |_, process, ctx| {
-            let end = ProgramEnd { hint: Some(EndCause::Crash), ..ProgramEnd::default() };
-            process.report_end(end, Some(text), ctx);
-        }));
-    }
-}
-
 impl Handler<Tell> for AgentProcess {
     type Result = ResponseFuture<Result<(), TellError>>;
 
     fn handle(&mut self, Tell { command, again }: Tell, _: &mut Self::Context) -> Self::Result {
         let lines = self.protocol.say(&command, again);
-        if again && lines.iter().any(|outgoing| outgoing.line.len() >= SpoolWriter::ATOMIC) {
+        // Requests to a server go out whole or are refused.
+        if again && !self.served && lines.iter().any(|outgoing| outgoing.line.len() >= SpoolWriter::ATOMIC) {
             return Box::pin(async { Err(TellError::Unsafe) });
         }
         let written = self.queue(lines);
@@ -406,41 +397,5 @@ impl Handler<SendOpening> for AgentProcess {
     fn handle(&mut self, _: SendOpening, _: &mut Self::Context) {
         let opening = self.protocol.opening(&self.work());
         drop(self.queue(opening));
-    }
-}
-
-impl Handler<StopAgent> for AgentProcess {
-    type Result = ();
-
-    fn handle(&mut self, _: StopAgent, ctx: &mut Self::Context) {
-        let Some(identity) = self.identity else {
-            // Still starting: it is ended when it is up.
-            self.stop_wanted = true;
-            return;
-        };
-        let mut lines = self.protocol.say(&AgentCommand::Interrupt, false);
-        lines.extend(self.protocol.say(&AgentCommand::End, false));
-        drop(self.queue(lines));
-        let run = self.run();
-        let grace = if self.protocol.ends_when_told() { END_GRACE } else { STOP_GRACE };
-        let stop = async move {
-            let deadline = Instant::now() + grace;
-            while super::processes::is_alive(identity) && Instant::now() < deadline {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            tree::end_tree(&run, Some(identity), TERM_GRACE).await
-        };
-        ctx.spawn(stop.into_actor(self).map(|_, _, _| ()));
-    }
-}
-
-impl Handler<EndStragglers> for AgentProcess {
-    type Result = ();
-
-    fn handle(&mut self, _: EndStragglers, ctx: &mut Self::Context) {
-        let (Some(identity), Some(since)) = (self.identity, self.turn_began) else { return };
-        let run = self.run();
-        let sweep = async move { stragglers::end_stragglers(&run, identity, since, TERM_GRACE).await };
-        ctx.spawn(sweep.into_actor(self).map(|_, _, _| ()));
     }
 }

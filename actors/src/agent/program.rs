@@ -268,7 +268,7 @@ fn names(patterns: &[String], name: &str) -> bool {
 }
 
 /// Said before the start, because afterwards the system's answer does not tell it from a missing program.
-fn check_directory(directory: &Path) -> Result<(), SpawnError> {
+pub(super) fn check_directory(directory: &Path) -> Result<(), SpawnError> {
     let missing = |reason: &str| {
         Err(SpawnError::DirectoryMissing { directory: directory.to_owned(), reason: reason.to_owned() })
     };

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::acp::AcpProtocol;
 use super::claude::ClaudeProtocol;
 use super::codex::CodexProtocol;
+use super::opencode::OpencodeProtocol;
 use super::pi::PiProtocol;
 use super::protocol::Protocol;
 
@@ -16,6 +17,8 @@ pub const PI: &str = "pi";
 pub const ACP: &str = "acp";
 /// The name of the `codex` protocol in the store.
 pub const CODEX: &str = "codex";
+/// The name of the `opencode` protocol in the store.
+pub const OPENCODE: &str = "opencode";
 
 /// The protocol with this name, as it was when `state` was stored; `null` = afresh.
 pub fn restore(name: &str, state: &Value) -> Result<Box<dyn Protocol>, String> {
@@ -28,6 +31,8 @@ pub fn restore(name: &str, state: &Value) -> Result<Box<dyn Protocol>, String> {
         ACP => Ok(Box::new(AcpProtocol::restore(state.clone())?)),
         CODEX if state.is_null() => Ok(Box::new(CodexProtocol::new())),
         CODEX => Ok(Box::new(CodexProtocol::restore(state.clone())?)),
+        OPENCODE if state.is_null() => Ok(Box::new(OpencodeProtocol::new())),
+        OPENCODE => Ok(Box::new(OpencodeProtocol::restore(state.clone())?)),
         _ => Err(format!("this version of tether knows no protocol \"{name}\"")),
     }
 }

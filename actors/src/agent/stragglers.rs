@@ -33,16 +33,16 @@ pub fn clock() -> u64 {
     }
 }
 
-/// Ends the processes of the run that were started at `since` or later, but not `root`: first asked
-/// (SIGTERM), after `grace` killed.
-pub async fn end_stragglers(run: &RunId, root: Identity, since: u64, grace: Duration) {
+/// Ends the processes of the run that were started at `since` or later, but not `root` (`None` = it is none of
+/// the run's): first asked (SIGTERM), after `grace` killed.
+pub async fn end_stragglers(run: &RunId, root: Option<Identity>, since: u64, grace: Duration) {
     let began = Instant::now();
     let mut asked = std::collections::BTreeSet::new();
     while began.elapsed() < AT_MOST {
         let of_run = run.clone();
         let look = move || {
-            let all = bearers(&of_run, Some(root)).into_iter();
-            all.filter(|id| *id != root && id.started >= since).collect::<Vec<_>>()
+            let all = bearers(&of_run, root).into_iter();
+            all.filter(|id| Some(*id) != root && id.started >= since).collect::<Vec<_>>()
         };
         let Ok(left) = tokio::task::spawn_blocking(look).await else { return };
         if left.is_empty() && began.elapsed() >= AT_LEAST {

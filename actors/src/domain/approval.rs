@@ -99,7 +99,7 @@ pub struct Ask {
 pub enum Actor {
     /// A person.
     Person {
-        /// `api`, `web`, `cli`, `telegram`, `slack`, `discord`.
+        /// `api`, `web`, `cli`, `mcp`, `telegram`, `slack`, `discord`.
         surface: String,
         /// Device or account, if known.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -46,6 +46,10 @@ pub struct Session {
     pub directory: String,
     /// Whether `<directory>/.git` exists.
     pub directory_has_git: bool,
+    /// The branch that is checked out there (`detached at 1a2b3c4` while none is), as of the last turn; null without a
+    /// repository.
+    #[serde(default)]
+    pub branch: Option<String>,
     /// Turns of the person.
     pub message_count: u64,
     /// Whether an approval is open.
@@ -103,6 +107,15 @@ pub struct Restarting {
     /// When.
     #[schema(value_type = String)]
     pub at: Stamp,
+}
+
+/// What tells a request that is sent again from another one under the same idempotency key. Only hashes are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnceMark {
+    /// Of the key.
+    pub key: String,
+    /// Of what was sent under it.
+    pub body: String,
 }
 
 /// What the store keeps of a session beside its events.
@@ -168,6 +181,12 @@ pub struct SessionRecord {
     /// Set when it goes on with a conversation that was begun in the agent's own program.
     #[serde(default)]
     pub attached: Option<Attached>,
+    /// The idempotency key under which it was made, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_under: Option<OnceMark>,
+    /// The newest events that an external agent pushed under a key, oldest first, so that one that comes again is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent_pushes: Vec<OnceMark>,
 }
 
 impl SessionRecord {

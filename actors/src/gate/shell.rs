@@ -356,7 +356,7 @@ mod tests {
             let began = Instant::now();
             let script = read(&piece.repeat(LONGEST / piece.len()));
             assert!(script.unread.is_some(), "{piece}");
-            assert!(began.elapsed() < 8 * TIME, "{piece}: {:?}", began.elapsed());
+            assert!(began.elapsed() < 30 * TIME, "{piece}: {:?}", began.elapsed());
         }
     }
 }

@@ -172,6 +172,13 @@ impl ReadModel {
         entries.map(|entry| entry.record.session.clone()).collect()
     }
 
+    /// The session that was made under an idempotency key with this hash.
+    pub fn made_under(&self, key: &str) -> Option<Arc<SessionRecord>> {
+        let inner = self.lock();
+        let made = |entry: &&Entry| entry.record.made_under.as_ref().is_some_and(|mark| mark.key == key);
+        inner.sessions.values().find(made).map(|entry| entry.record.clone())
+    }
+
     /// One session.
     pub fn session(&self, id: &SessionId) -> Option<SessionEntry> {
         self.lock().sessions.get(id).map(|entry| SessionEntry {

@@ -230,13 +230,24 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Ends, a while later, servers of agents that an earlier daemon left and that no session came for.
+    fn end_unclaimed_servers(&self, ctx: &mut Context<Self>) {
+        let settings = self.settings.agent.clone();
+        let unclaimed = async move { settings.servers.end_unclaimed(&settings.spool_root).await };
+        ctx.spawn(unclaimed.into_actor(self));
+    }
+}
+
 impl Actor for Registry {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(0);
         self.start_busy(ctx);
+        self.end_unclaimed_servers(ctx);
         self.watch_retention(ctx);
+        self.watch_repos(ctx);
     }
 }
 
@@ -355,9 +366,15 @@ impl Handler<DeleteCell> for Registry {
             let log = registry.log.clone();
             let spool = registry.settings.agent.spool_root.join(session.as_str());
             let id = session.clone();
+            let workspaces = registry.settings.session.workspaces.clone();
+            let record = log.read_model.session(&id).map(|entry| entry.record);
             let deleted = async move {
-                let existed = log.delete_session(id).await?;
+                let existed = log.delete_session(id.clone()).await?;
                 let _ = tokio::fs::remove_dir_all(&spool).await;
+                // Nobody waits for it; what is left by a crash now can be cleaned up later.
+                tokio::spawn(
+                    async move { retention::remove_work(&workspaces, &id, record.as_deref()).await },
+                );
                 if existed { Ok(()) } else { Err(SessionError::NotFound) }
             };
             Box::pin(deleted.into_actor(registry).map(move |deleted, registry, _| {
@@ -377,10 +394,12 @@ impl Handler<CloseAll> for Registry {
         self.kept.iter().filter_map(|kept| kept.abort.as_ref()).for_each(tokio::task::AbortHandle::abort);
         let sessions: Vec<SessionId> = self.cells.keys().cloned().collect();
         let running: Vec<CellAddr> = sessions.iter().filter_map(|id| self.directory.find(id)).collect();
+        let settings = self.settings.agent.clone();
         let close = async move {
             if agents {
                 let closing = running.iter().map(|cell| cell::ask(&cell.session, Close { force: true }));
                 futures_util::future::join_all(closing).await;
+                settings.servers.end_all(&settings.spool_root).await;
             }
         };
         Box::pin(close.into_actor(self).map(move |(), registry, _| {

@@ -12,10 +12,10 @@ use super::directory::Directory;
 use super::elsewhere::Elsewhere;
 use super::{CloseAll, DeleteCell, GetCell, Registry};
 use crate::domain::approval::{Actor as By, Answer, Approval, ApprovalKind, Grant, Scope};
-use crate::domain::event::EventDraft;
+use crate::domain::event::{EventDraft, EventType};
 use crate::domain::ids::{GrantId, InputId, SessionId};
 use crate::domain::restart::RestartPolicy;
-use crate::domain::session::{Input, Session as SessionView, SessionRecord};
+use crate::domain::session::{Input, OnceMark, Session as SessionView, SessionRecord};
 use crate::domain::state::SessionState;
 use crate::domain::time::Stamp;
 use crate::domain::trust::TrustedDirectory;
@@ -25,6 +25,7 @@ use crate::gate::{AnswerApproval, ApprovalRef, GateError, GetGrants, RevokeGrant
 use crate::log::{Append, Class, Log, ReadModel, Write};
 use crate::session::*;
 use crate::traced::Traced;
+use crate::workspace::{Removed, Source, Workspaces, branch_of};
 
 /// What a new session is to be.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,10 @@ pub struct NewSession {
     pub external_agent: Option<ExternalAgent>,
     /// The chat platform to bind it to (already checked to be running).
     pub platform: Option<String>,
+    /// The idempotency key under which it is made; the caller has looked whether a session has it.
+    pub made_under: Option<OnceMark>,
+    /// A work tree of its own to be made for it; `directory` is not looked at then.
+    pub work_tree: Option<Source>,
 }
 
 /// An agent of the person's own.
@@ -148,11 +153,66 @@ impl World {
         &self.settings.agent
     }
 
-    /// Make a session.
-    pub async fn create(&self, new: NewSession) -> Result<SessionView, SessionError> {
+    /// Make a session, and a work tree for it if it is to have one of its own, which may take as long as a clone does.
+    pub async fn create(&self, mut new: NewSession) -> Result<SessionView, SessionError> {
         self.log.accepts_work()?;
-        let record = self.record_of(new).await;
-        self.begin(record, Vec::new()).await
+        let Some(source) = new.work_tree.take() else {
+            let record = self.record_of(new).await;
+            return self.begin(record, Vec::new()).await;
+        };
+        let id = SessionId::random();
+        let made = self.workspaces().make(&id, &source).await?;
+        new.directory = Some(made.directory);
+        let mut record = self.record_of(new).await;
+        record.session.id = id.clone();
+        record.session.clone_url = made.clone_url;
+        record.session.working_branch = made.branch.clone();
+        let drafts = made.warning.map(|message| {
+            let data = serde_json::json!({ "code": "FETCH_FAILED", "message": message });
+            EventDraft::new(EventType::Warning, data)
+        });
+        let begun = self.begin(record, drafts.into_iter().collect()).await;
+        if begun.is_err() {
+            // Nothing is in it yet.
+            let _ = self.workspaces().remove(&id, made.branch.as_deref(), true).await;
+        }
+        begun
+    }
+
+    /// Repositories and work trees.
+    pub fn workspaces(&self) -> &Workspaces {
+        &self.settings.session.workspaces
+    }
+
+    /// Has no turn of the session begin while the answer lives. See [`HoldTurns`].
+    pub async fn hold_turns(&self, session: &SessionId) -> Result<TurnsHeld, SessionError> {
+        self.to_session(session, HoldTurns).await?
+    }
+
+    /// See [`WorkTreeChanged`].
+    pub async fn work_tree_changed(
+        &self,
+        session: &SessionId,
+        changed: WorkTreeChanged,
+    ) -> Result<(), SessionError> {
+        self.to_session(session, changed).await?
+    }
+
+    /// Removes the work trees of sessions that are no more, with all that is in them. Answers how many went, and what
+    /// stood in the way of others.
+    pub async fn remove_orphans(&self) -> (usize, Vec<String>) {
+        let (mut removed, mut errors) = (0, Vec::new());
+        for found in self.workspaces().found().await {
+            if self.read_model().session(&found.session).is_some() {
+                continue;
+            }
+            match self.workspaces().remove(&found.session, None, true).await {
+                Ok(Removed::Gone) => removed += 1,
+                Ok(Removed::Nothing | Removed::Left) => {}
+                Err(error) => errors.push(format!("{}: {error}", found.path.display())),
+            }
+        }
+        (removed, errors)
     }
 
     /// Stores a new session with its first events.
@@ -179,6 +239,12 @@ impl World {
             Some(directory) => tokio::fs::symlink_metadata(directory.join(".git")).await.is_ok(),
             None => false,
         };
+        let branch = match new.directory.clone().filter(|_| has_git) {
+            Some(directory) => {
+                tokio::task::spawn_blocking(move || branch_of(&directory)).await.ok().flatten()
+            }
+            None => None,
+        };
         let external = new.external_agent.is_some();
         let agent = new.external_agent.unwrap_or_default();
         let session = SessionView {
@@ -196,6 +262,7 @@ impl World {
             runner_session_id: None,
             directory: new.directory.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default(),
             directory_has_git: has_git,
+            branch,
             message_count: 0,
             has_pending_permission: false,
             approval_mode: new.approval_mode,
@@ -236,6 +303,8 @@ impl World {
             pending_final: None,
             external_agent_workspace: agent.workspace,
             attached: None,
+            made_under: new.made_under,
+            recent_pushes: Vec::new(),
         }
     }
 
@@ -275,7 +344,13 @@ impl World {
 
     /// See [`Interrupt`].
     pub async fn interrupt(&self, session: &SessionId, by: By) -> Result<SessionView, SessionError> {
-        self.to_session(session, Interrupt { by }).await?
+        self.to_session(session, Interrupt { by, force: false }).await?
+    }
+
+    /// Ends the program of an agent that was interrupted and has not stopped its turn; else the same as
+    /// [`World::interrupt`].
+    pub async fn force_stop(&self, session: &SessionId, by: By) -> Result<SessionView, SessionError> {
+        self.to_session(session, Interrupt { by, force: true }).await?
     }
 
     /// See [`Rename`].
@@ -309,8 +384,21 @@ impl World {
 
     /// See [`PushEvent`].
     pub async fn push(&self, session: &SessionId, event: ExternalEvent) -> Result<(), SessionError> {
-        self.log.accepts_work()?;
-        self.to_session(session, PushEvent(event)).await?
+        self.push_once(session, event, None).await
+    }
+
+    /// The same under a mark: sent again under it, an event is recorded once.
+    pub async fn push_once(
+        &self,
+        session: &SessionId,
+        event: ExternalEvent,
+        mark: Option<OnceMark>,
+    ) -> Result<(), SessionError> {
+        // A question that is taken back is no new work.
+        if !matches!(event, ExternalEvent::PermissionWithdrawn { .. }) {
+            self.log.accepts_work()?;
+        }
+        self.to_session(session, PushEvent { event, mark }).await?
     }
 
     /// See [`GetQueue`].

@@ -51,6 +51,7 @@ impl Session {
             stopping: false,
         };
         self.record.session.runner_type = Some(runner_type);
+        self.save_before_first_turn(ctx);
         self.run = Some(run.clone());
         self.ready = false;
         self.own_run_begins();
@@ -166,7 +167,12 @@ impl Session {
     /// The chunk is on disk: do what follows from it.
     fn after_output(&mut self, reduced: reduce::Reduced, ctx: &mut Context<Self>) {
         self.deliver(reduced.deliver, false, ctx);
+        if reduced.look_at_branch {
+            self.look_at_branch(ctx);
+        }
         if let Some(interrupted) = reduced.turn_ended {
+            // Before the next input is sent.
+            self.save_turn(ctx);
             if interrupted {
                 self.interrupt_done(ctx);
             }

@@ -5,7 +5,11 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::approval::{ApprovalKind, Ask, Question};
+use crate::domain::session::OnceMark;
 use crate::gate::{AskedIn, Change, Consider, GateItem};
+
+/// So many idempotency keys of a session are remembered: more than one batch may hold.
+const REMEMBERED_PUSHES: usize = 256;
 
 impl Session {
     /// The events of a pushed one, state changes first.
@@ -46,7 +50,7 @@ impl Session {
                 }
                 drafts.push(EventDraft::new(EventType::Error, json!({ "code": code, "message": message })));
             }
-            ExternalEvent::PermissionRequest { .. } => {}
+            ExternalEvent::PermissionRequest { .. } | ExternalEvent::PermissionWithdrawn { .. } => {}
         }
         Ok(drafts)
     }
@@ -75,6 +79,12 @@ impl Session {
         Ok(())
     }
 
+    /// What was pushed under the same key.
+    fn pushed_before(&self, mark: Option<&OnceMark>) -> Option<&OnceMark> {
+        let key = &mark?.key;
+        self.record.recent_pushes.iter().find(|known| known.key == *key)
+    }
+
     /// What the gate must weigh of it.
     fn push_item(&self, event: &ExternalEvent, drafts: &[EventDraft]) -> Option<GateItem> {
         match event {
@@ -90,6 +100,9 @@ impl Session {
                     said: self.said.get(),
                 };
                 Some(GateItem::Asked { ask: Box::new(ask), paths: Vec::new(), from })
+            }
+            ExternalEvent::PermissionWithdrawn { request_id } => {
+                Some(GateItem::Withdrew { request: request_id.clone(), run: None })
             }
             ExternalEvent::Status(_) | ExternalEvent::Error { .. }
                 if !drafts.is_empty() && self.state() != SessionState::Running =>
@@ -162,13 +175,23 @@ fn external_ask(
 impl Handler<PushEvent> for Session {
     type Result = ResponseFuture<Result<(), SessionError>>;
 
-    fn handle(&mut self, PushEvent(event): PushEvent, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, PushEvent { event, mark }: PushEvent, ctx: &mut Self::Context) -> Self::Result {
         if self.closing {
             return Box::pin(async { Err(SessionError::Restarting) });
         }
         if self.run.is_some() {
             let text = "an agent that tether runs drives this session: events cannot be pushed into it";
             return Box::pin(async move { Err(SessionError::InvalidState(text.into())) });
+        }
+        if let Some(known) = self.pushed_before(mark.as_ref()) {
+            if Some(known) != mark.as_ref() {
+                let text =
+                    "this idempotency key was used for another event: give every event a key of its own";
+                return Box::pin(async move { Err(SessionError::Invalid(text.into())) });
+            }
+            // Answered behind the batch that took it, should that still be under way.
+            let behind = ctx.address().send(RecordWeighed { drafts: Vec::new(), item: None });
+            return Box::pin(async move { Ok(behind.await.unwrap_or(Err(LogError::Closed)).map(drop)?) });
         }
         let before = self.state();
         let mut changed = !std::mem::replace(&mut self.record.external, true);
@@ -177,12 +200,24 @@ impl Handler<PushEvent> for Session {
             Ok(drafts) => drafts,
             Err(error) => return Box::pin(async move { Err(error) }),
         };
+        if let Some(mark) = mark {
+            self.record.recent_pushes.push(mark);
+            let extra = self.record.recent_pushes.len().saturating_sub(REMEMBERED_PUSHES);
+            self.record.recent_pushes.drain(..extra);
+            changed = true;
+        }
         changed |= before != self.state() || had_final || self.record.pending_final.is_some();
         if before == SessionState::Interrupting
             && self.state() != before
             && let Some(timer) = self.interrupt_timer.take()
         {
             ctx.cancel_future(timer);
+        }
+        if before == SessionState::Running
+            && matches!(self.state(), SessionState::AwaitingInput | SessionState::Error)
+        {
+            self.look_at_branch(ctx);
+            self.save_turn(ctx);
         }
         let me = ctx.address();
         let stop_on_error = move |result: Result<Committed, LogError>| match result {
@@ -201,7 +236,7 @@ impl Handler<PushEvent> for Session {
             return Box::pin(async move { stop_on_error(recorded.await) });
         };
         // Rare enough to go through the gate and come back in order.
-        let asked = ctx.address().send(RecordWeighed { drafts, item: Box::new(item) });
+        let asked = ctx.address().send(RecordWeighed { drafts, item: Some(Box::new(item)) });
         Box::pin(async move { stop_on_error(asked.await.unwrap_or(Err(LogError::Closed))) })
     }
 }
@@ -219,19 +254,19 @@ impl Handler<StartAfresh> for Session {
     }
 }
 
-/// Have the gate weigh this, then record both.
+/// Have the gate weigh this, if there is anything, then record both.
 #[derive(Message)]
 #[rtype(result = "Result<Committed, LogError>")]
 struct RecordWeighed {
     drafts: Vec<EventDraft>,
-    item: Box<GateItem>,
+    item: Option<Box<GateItem>>,
 }
 
 impl Handler<RecordWeighed> for Session {
     type Result = AtomicResponse<Self, Result<Committed, LogError>>;
 
     fn handle(&mut self, msg: RecordWeighed, _: &mut Self::Context) -> Self::Result {
-        let weighed = self.deps.gate.send(Consider(vec![*msg.item]));
+        let weighed = self.deps.gate.send(Consider(msg.item.map(|item| *item).into_iter().collect()));
         AtomicResponse::new(Box::pin(weighed.into_actor(self).then(|changes, session, _| {
             let mut whole = Change::default();
             let answered = changes.is_ok();

@@ -7,9 +7,10 @@ use serde_json::Value;
 use crate::domain::approval::Actor;
 use crate::domain::ids::{InputId, RunId};
 use crate::domain::restart::{Hold, RestartPolicy};
-use crate::domain::session::{Image, Input, Session};
+use crate::domain::session::{Image, Input, OnceMark, Session};
 use crate::domain::usage::Usage;
 use crate::log::LogError;
+use crate::workspace::GitError;
 
 /// Begin (or go on) with this prompt; an empty prompt only starts the agent.
 #[derive(Clone, Debug, Message)]
@@ -56,6 +57,8 @@ pub struct InputAccepted {
 pub struct Interrupt {
     /// Who wants it.
     pub by: Actor,
+    /// Of a turn that is being stopped already: end the agent's program, do not wait for it any longer.
+    pub force: bool,
 }
 
 /// Give it another name (already tidied and checked for length).
@@ -103,10 +106,15 @@ pub struct Configure {
 /// An event from an external agent (`contract`: external agent flow).
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<(), SessionError>")]
-pub struct PushEvent(pub ExternalEvent);
+pub struct PushEvent {
+    /// What it did.
+    pub event: ExternalEvent,
+    /// Given by an agent that may send it again: under the same key it is recorded once.
+    pub mark: Option<OnceMark>,
+}
 
-/// The four kinds of event that an external agent may push, with defaults filled in.
-#[derive(Clone, Debug, PartialEq)]
+/// The kinds of event that an external agent may push, with defaults filled in.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum ExternalEvent {
     /// Text.
     Output {
@@ -136,6 +144,11 @@ pub enum ExternalEvent {
         tool_input: Value,
         /// The agent's suggestions, if it gave any.
         suggestions: Option<Value>,
+    },
+    /// It no longer waits for the answer to a question of its own.
+    PermissionWithdrawn {
+        /// The question's `request_id`.
+        request_id: String,
     },
 }
 
@@ -222,6 +235,9 @@ pub enum SessionError {
     /// The session's actors died too often and are held; the text says why.
     #[error("{0}")]
     Held(String),
+    /// Its repository or work tree; the text says why.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// It could not be recorded, so it was not done.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -236,6 +252,7 @@ impl SessionError {
             Self::Invalid(_) => "VALIDATION_ERROR",
             Self::AgentUnavailable(_) | Self::Held(_) => "AGENT_UNAVAILABLE",
             Self::Restarting => "RESTARTING",
+            Self::Git(error) => error.code(),
             Self::Log(error) => error.code(),
         }
     }

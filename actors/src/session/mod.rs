@@ -16,6 +16,7 @@ mod messages;
 pub(crate) mod naming;
 mod person;
 mod reduce;
+mod repository;
 mod restarting;
 mod trust;
 mod watch;
@@ -30,6 +31,7 @@ use tracing::{Span, error, info, warn};
 
 pub use history::AddHistory;
 pub use messages::*;
+pub use repository::{HoldTurns, TurnsHeld, WorkTreeChanged};
 
 use crate::agent::catalogue::Catalogue;
 use crate::agent::{AgentProcess, ProcessSpec, StopAgent, Tell, tree};
@@ -43,6 +45,7 @@ use crate::domain::state::SessionState;
 use crate::domain::time::Stamp;
 use crate::gate::{Change, Gate};
 use crate::log::{Append, Class, Committed, Loaded, Log, LogError, Write};
+use crate::workspace::Workspaces;
 
 /// How long an interrupted agent may take to stop its turn before its program is ended.
 const INTERRUPT_GRACE: Duration = Duration::from_secs(10);
@@ -70,6 +73,8 @@ pub struct SessionSettings {
     pub turn_limit: Option<Duration>,
     /// A turn without news (and without an open approval) for so long is told of.
     pub stall: Option<Duration>,
+    /// Repositories and work trees.
+    pub workspaces: Workspaces,
 }
 
 /// Start a process actor for this run and answer with its address. Sent to the registry, which
@@ -129,6 +134,8 @@ pub struct Session {
     closing: bool,
     /// The program is to be started anew when it rests.
     renew_program: bool,
+    /// What goes on with its repository.
+    repository: repository::Repository,
 }
 
 impl Session {
@@ -159,6 +166,7 @@ impl Session {
             recorded_activity,
             closing: false,
             renew_program: false,
+            repository: repository::Repository::default(),
         }
     }
 
@@ -304,6 +312,7 @@ impl Session {
         self.record.turn_running
             || self.inputs.iter().any(|input| input.state != InputState::Queued)
             || self.closing
+            || self.repository.holds_turns()
             // Its program is being ended, and what it is told now it may not live to do.
             || self.run.as_ref().is_some_and(|run| run.stopping)
             || !matches!(self.state(), SessionState::Running | SessionState::AwaitingInput)

@@ -154,21 +154,30 @@ impl Session {
         }
         self.interrupt_timer = Some(ctx.run_later(grace, |session, ctx| {
             session.interrupt_timer = None;
-            if session.state() != SessionState::Interrupting {
-                return;
-            }
-            if session.record.external {
-                let mut drafts = vec![EventDraft::new(
-                    EventType::Warning,
-                    json!({ "code": "INTERRUPT_UNANSWERED", "message": "the agent did not say that it stopped" }),
-                )];
-                session.enter(SessionState::AwaitingInput, &mut drafts);
-                session.commit_then(drafts, Vec::new(), ctx, |_, _| {});
-            } else {
-                warn!(session = %session.id(), "the agent did not stop its turn in time, ending its program");
-                session.stop_program(ctx);
-            }
+            session.force_stop(ctx);
         }));
+    }
+
+    /// Waits no longer for an agent that shall stop its turn: its program is ended, and one that is not ours is taken
+    /// to have stopped.
+    fn force_stop(&mut self, ctx: &mut Context<Self>) {
+        if self.state() != SessionState::Interrupting {
+            return;
+        }
+        if let Some(timer) = self.interrupt_timer.take() {
+            ctx.cancel_future(timer);
+        }
+        if self.record.external {
+            let mut drafts = vec![EventDraft::new(
+                EventType::Warning,
+                json!({ "code": "INTERRUPT_UNANSWERED", "message": "the agent did not say that it stopped" }),
+            )];
+            self.enter(SessionState::AwaitingInput, &mut drafts);
+            self.commit_then(drafts, Vec::new(), ctx, |_, _| {});
+        } else {
+            warn!(session = %self.id(), "the agent has not stopped its turn, ending its program");
+            self.stop_program(ctx);
+        }
     }
 
     /// The turn stopped: no timer is needed, and what its tools left running is ended.
@@ -292,12 +301,16 @@ impl Handler<GiveInput> for Session {
 impl Handler<Interrupt> for Session {
     type Result = ResponseActFuture<Self, Result<SessionView, SessionError>>;
 
-    fn handle(&mut self, Interrupt { by }: Interrupt, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Interrupt { by, force }: Interrupt, ctx: &mut Self::Context) -> Self::Result {
         match self.state() {
             SessionState::Created | SessionState::Error => {
                 Box::pin(fut::err(SessionError::InvalidState("Session not running".into())))
             }
-            SessionState::AwaitingInput | SessionState::Interrupting => {
+            state @ (SessionState::AwaitingInput | SessionState::Interrupting) => {
+                if force && state == SessionState::Interrupting {
+                    info!(session = %self.id(), %by, "the turn is ended by force");
+                    self.force_stop(ctx);
+                }
                 Box::pin(fut::ok(self.published(self.record.session.clone())))
             }
             SessionState::Running => {

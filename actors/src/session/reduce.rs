@@ -23,6 +23,8 @@ pub(super) struct Reduced {
     pub became_ready: bool,
     /// An input was done with, so that another one may be sent.
     pub input_done: bool,
+    /// The branch may have changed, or a person is about to be told of it.
+    pub look_at_branch: bool,
     /// The program must be ended: it cannot go on with its conversation, or not work at all.
     pub replace: bool,
 }
@@ -164,7 +166,8 @@ impl Session {
                 json!({ "task_id": id, "tool_use_id": tool_use_id, "state": state, "kind": kind, "text": text }),
             ),
             // The gate has recorded these.
-            AgentEvent::Asked(_) | AgentEvent::Withdrew(_) => {}
+            AgentEvent::Asked(_) => out.look_at_branch = true,
+            AgentEvent::Withdrew(_) => {}
             AgentEvent::InputProgress { input, progress } => self.on_progress(&input, progress, out),
             AgentEvent::TurnFinished(end) => self.on_turn_finished(end, out),
             AgentEvent::Retry { attempt, max_attempts, delay_ms, status, error } => out.event(
@@ -249,6 +252,7 @@ impl Session {
             return;
         }
         let continued = turn.continuing;
+        out.look_at_branch = true;
         self.record.turn = turn.number;
         self.record.turn_running = true;
         self.record.continuing = false;
@@ -328,6 +332,7 @@ impl Session {
             }),
         );
         out.turn_ended = Some(interrupted);
+        out.look_at_branch = true;
         if end.ok || interrupted {
             self.enter(SessionState::AwaitingInput, &mut out.drafts);
             if self.queued().next().is_none() {

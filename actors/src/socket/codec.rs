@@ -54,6 +54,8 @@ pub enum Request {
     Interrupt {
         /// Which.
         session: SessionId,
+        /// Of a turn that does not stop: end the agent's program.
+        force: bool,
     },
     /// Answer an approval.
     Answer {
@@ -149,7 +151,10 @@ fn request(mut fields: Map<String, Value>) -> Result<Request, Refusal> {
         "unsubscribe" => Ok(Request::Unsubscribe { session: session(&mut fields)? }),
         "overview" => Ok(Request::Overview),
         "input" => input(fields),
-        "interrupt" => Ok(Request::Interrupt { session: session(&mut fields)? }),
+        "interrupt" => {
+            let force = optional(&mut fields, "force")?.unwrap_or(false);
+            Ok(Request::Interrupt { session: session(&mut fields)?, force })
+        }
         "answer" => answer(fields),
         "ping" => Ok(Request::Ping),
         other => Err(Refusal::invalid(format!(
@@ -378,7 +383,9 @@ mod tests {
         );
         assert_eq!(read(json!({"type": "overview"})), Request::Overview);
         assert_eq!(read(json!({"type": "ping", "id": 3})), Request::Ping);
-        assert_eq!(read(json!({"type": "interrupt", "session_id": SESSION})), Request::Interrupt { session });
+        let interrupt = |force| Request::Interrupt { session: session.clone(), force };
+        assert_eq!(read(json!({"type": "interrupt", "session_id": SESSION})), interrupt(false));
+        assert_eq!(read(json!({"type": "interrupt", "session_id": SESSION, "force": true})), interrupt(true));
     }
 
     #[test]

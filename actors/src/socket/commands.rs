@@ -45,7 +45,7 @@ impl<D: Door> Commands<D> {
     /// Does a command, now or after the session's earlier ones.
     pub fn take(&mut self, id: Option<FrameId>, request: Request, place: Place) {
         let session = match &request {
-            Request::Input { session, .. } | Request::Interrupt { session } => Some(session.clone()),
+            Request::Input { session, .. } | Request::Interrupt { session, .. } => Some(session.clone()),
             Request::Answer { approval, .. } => {
                 let approval = self.door.log().read_model.open_approval(approval);
                 approval.map(|approval| approval.session_id.clone())
@@ -109,8 +109,8 @@ async fn perform<D: Door>(door: &D, by: Actor, request: Request) -> Result<serde
             let accepted = door.input(&session, given).await.map_err(of_session)?;
             Ok(json!({"session": accepted.session, "input_id": accepted.input_id, "queued": accepted.queued}))
         }
-        Request::Interrupt { session } => {
-            let session = door.interrupt(&session, by).await.map_err(of_session)?;
+        Request::Interrupt { session, force } => {
+            let session = door.interrupt(&session, by, force).await.map_err(of_session)?;
             Ok(json!({"session": session}))
         }
         Request::Answer { approval, answer } => {

@@ -16,7 +16,7 @@ pub trait Door: Clone + Unpin + 'static {
     /// Say something to a session.
     async fn input(&self, session: &SessionId, input: GiveInput) -> Result<InputAccepted, SessionError>;
     /// Stop its running turn.
-    async fn interrupt(&self, session: &SessionId, by: Actor) -> Result<Session, SessionError>;
+    async fn interrupt(&self, session: &SessionId, by: Actor, force: bool) -> Result<Session, SessionError>;
     /// Answer an approval of it.
     async fn answer(
         &self,
@@ -36,8 +36,12 @@ impl Door for World {
         World::input(self, session, input).await
     }
 
-    async fn interrupt(&self, session: &SessionId, by: Actor) -> Result<Session, SessionError> {
-        World::interrupt(self, session, by).await
+    async fn interrupt(&self, session: &SessionId, by: Actor, force: bool) -> Result<Session, SessionError> {
+        if force {
+            World::force_stop(self, session, by).await
+        } else {
+            World::interrupt(self, session, by).await
+        }
     }
 
     async fn answer(

@@ -47,7 +47,12 @@ pub fn prompt(directory: &Path, trusted: bool, planning: bool) -> String {
 /// What the project tells agents, from the top of its repository down to the directory. A file that says the same as
 /// one before (or is a link to it) counts once.
 fn brought(directory: &Path) -> Vec<(String, String)> {
-    let top = directory.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(directory);
+    // Not any folder of that name: sandboxes of agents leave empty ones behind when they are killed.
+    let is_top = |folder: &&Path| {
+        let git = folder.join(".git");
+        git.is_file() || git.join("HEAD").exists()
+    };
+    let top = directory.ancestors().find(is_top).unwrap_or(directory);
     let mut folders: Vec<&Path> =
         directory.ancestors().take_while(|folder| folder.starts_with(top)).collect();
     folders.reverse();
@@ -91,6 +96,7 @@ mod tests {
         let deep = folder.path().join("repository/part");
         fs::create_dir_all(&deep).expect("made");
         fs::create_dir(folder.path().join("repository/.git")).expect("made");
+        fs::write(folder.path().join("repository/.git/HEAD"), "ref: refs/heads/main").expect("written");
         for (place, words) in [("", "outermost"), ("repository", "whole"), ("repository/part", "part")] {
             fs::write(folder.path().join(place).join("AGENTS.md"), words).expect("written");
         }
@@ -98,7 +104,7 @@ mod tests {
         let told: Vec<(&str, &str)> =
             told.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         assert_eq!(told, [("AGENTS.md", "whole"), ("part/AGENTS.md", "part")]);
-        fs::remove_dir(folder.path().join("repository/.git")).expect("removed");
+        fs::remove_file(folder.path().join("repository/.git/HEAD")).expect("removed");
         assert_eq!(brought(&deep).len(), 1, "without a repository nothing above is the project's");
     }
 

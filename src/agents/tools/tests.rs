@@ -194,7 +194,7 @@ async fn a_command_that_takes_too_long_and_what_it_left_behind_are_ended() {
     let outcome = folder.run("shell", json!({ "command": "sleep 60 & echo $!" })).await;
     assert!(outcome.ok && outcome.text.contains("in the background were ended"), "{outcome:?}");
     let left = outcome.text.lines().next().expect("its id");
-    assert!(!std::path::Path::new(&format!("/proc/{left}")).exists() || is_zombie(left));
+    is_gone(left).await;
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
@@ -215,7 +215,16 @@ async fn a_cancel_ends_a_command_that_will_not_listen_with_all_its_children() {
     let (outcome, ()) = tokio::join!(planned.carry_out(&folder.place, &cancel), stop);
     assert!(!outcome.ok && outcome.text.contains("interrupted"), "{outcome:?}");
     let id = fs::read_to_string(&child).expect("its id");
-    assert!(!std::path::Path::new(&format!("/proc/{}", id.trim())).exists() || is_zombie(id.trim()));
+    is_gone(id.trim()).await;
+}
+
+/// Waits for the end of what was killed: the signal is sent, the kernel carries it out when it comes to it.
+async fn is_gone(id: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while std::path::Path::new(&format!("/proc/{id}")).exists() && !is_zombie(id) {
+        assert!(Instant::now() < deadline, "process {id} still runs");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// What was killed and is not taken away yet by whoever inherited it.

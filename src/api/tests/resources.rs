@@ -20,7 +20,7 @@ async fn a_session_is_made_read_named_and_deleted() {
     assert_eq!(session["name"], "mine");
     assert_eq!(session["directory"], real.to_str().expect("it is UTF-8"));
     assert_eq!(session["approval_mode"], 1);
-    assert_eq!(session.as_object().expect("an object").len(), 32, "{session}");
+    assert_eq!(session.as_object().expect("an object").len(), 33, "{session}");
     let at = format!("/api/sessions/{}", session["id"].as_str().expect("an id"));
     assert_eq!(call(&app, request("GET", &at)).await.json(), session);
     assert_eq!(call(&app, request("GET", "/api/sessions")).await.json(), json!([session]));
@@ -64,7 +64,13 @@ async fn what_a_session_cannot_be_is_refused_and_none_is_left() {
         (json!({"directory": "/x".repeat(9_000)}), 422, "directory must be an existing folder"),
         (json!({"adapter": "codeks"}), 422, "Invalid adapter 'codeks': "),
         (json!({"platform": "telegram"}), 400, "No bridge registered for platform: telegram"),
-        (json!({"clone_url": "https://example.org/x.git"}), 422, "cloning is not supported yet"),
+        (json!({"clone_url": "ext::sh -c x.git"}), 422, "clone_url must be the address of a repository"),
+        (
+            json!({"clone_url": "https://example.org/x.git", "directory": "/"}),
+            422,
+            "give either clone_url or directory",
+        ),
+        (json!({"worktree": true}), 422, "worktree needs the directory"),
         (json!({"approval_mode": 3}), 422, "Invalid request"),
         (json!({"session_name": 3, "agent_name": []}), 422, "Invalid request"),
     ] {

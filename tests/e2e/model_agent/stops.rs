@@ -29,7 +29,7 @@ async fn an_interrupt_in_mid_tool_leaves_no_process_and_the_conversation_whole()
     agent.cancel(&session);
     let answer = agent.answer(asked);
     assert_eq!(answer["result"]["stopReason"], "cancelled", "{answer}");
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert_eq!(process::running("sleep 6101", &scene.home.mark), Vec::<u32>::new());
     let calls = AcpAgent::calls(&agent.updates());
     assert_eq!(calls[0].1, "failed");

@@ -28,8 +28,7 @@
 // the program, so that a prompt may be sent twice when it is not known whether it arrived.
 //
 // Environment: TETHER_PI_TRUSTED=1: what the project brings along counts. TETHER_PI_PLANNING=1: begin in
-// planning, in which nothing but looking is possible. TETHER_PI_FREE: names of tools, with commas between, that
-// run unasked because the person says so.
+// planning, in which nothing but looking is possible.
 
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -40,7 +39,6 @@ const QUESTION = "tether.question/1";
 const STATUS = "tether";
 const INPUT = /^tether-input:("(?:[^"\\]|\\.)*")\n/;
 const TRUSTED = process.env.TETHER_PI_TRUSTED === "1";
-const FREE = new Set((process.env.TETHER_PI_FREE ?? "").split(",").map((name) => name.trim()).filter(Boolean));
 const LOOKING = new Set(["read", "grep", "find", "ls", "ask_user"]);
 // See project-guard.cjs.
 const GUARDED = (globalThis as any)[Symbol.for("tether.pi.guard")] === true;
@@ -93,7 +91,6 @@ export default function (pi: any) {
 		}
 		// It asks the person itself.
 		if (event.toolName === "ask_user") return;
-		if (FREE.has(event.toolName)) return;
 
 		// The text that the person sees and the arguments that run are made of one copy.
 		const input = structuredClone(event.input);

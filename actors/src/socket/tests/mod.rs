@@ -108,7 +108,7 @@ impl Door for World {
         Ok(InputAccepted { session: self.session(session)?, input_id, queued: false })
     }
 
-    async fn interrupt(&self, session: &SessionId, _: Actor) -> Result<Session, SessionError> {
+    async fn interrupt(&self, session: &SessionId, _: Actor, _: bool) -> Result<Session, SessionError> {
         if self.session(session)?.state == SessionState::Created {
             return Err(SessionError::InvalidState("Session not running".into()));
         }

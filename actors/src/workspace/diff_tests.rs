@@ -1,9 +1,6 @@
 use std::process::Command;
 
-use actix_web::ResponseError;
-
 use super::*;
-use crate::api::tests::api;
 
 /// Runs git as a person would.
 fn git(folder: &Path, args: &[&str]) {
@@ -26,11 +23,11 @@ fn work_tree() -> tempfile::TempDir {
     top
 }
 
-async fn diff(top: &tempfile::TempDir) -> DiffAnswer {
-    of(&api(), &top.path().canonicalize().expect("it exists")).await.expect("git works")
+async fn diff(top: &tempfile::TempDir) -> Diff {
+    Workspaces::default().diff(&top.path().canonicalize().expect("it exists")).await.expect("git works")
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn changed_removed_and_new_files_are_shown() {
     let top = work_tree();
     let at = |name: &str| top.path().join(name);
@@ -67,7 +64,7 @@ async fn changed_removed_and_new_files_are_shown() {
     assert!(answer.truncated, "the link is left out, and that is not said");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn the_diff_with_new_files_can_be_applied() {
     let top = work_tree();
     std::fs::write(top.path().join("fresh.txt"), "alpha\nbeta").expect("it can be written");
@@ -83,17 +80,17 @@ async fn the_diff_with_new_files_can_be_applied() {
     assert_eq!(back, "alpha\nbeta");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_work_tree_without_commits_and_a_plain_folder_have_diffs_too() {
     let top = tempfile::tempdir().expect("a folder");
-    assert_eq!(diff(&top).await, DiffAnswer::default());
+    assert_eq!(diff(&top).await, Diff::default());
     git(top.path(), &["init", "-q"]);
-    assert_eq!(diff(&top).await, DiffAnswer::default());
+    assert_eq!(diff(&top).await, Diff::default());
     std::fs::write(top.path().join("a"), "1\n").expect("it can be written");
     assert_eq!(diff(&top).await.files[0].path, "a");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_repository_cannot_run_anything_by_being_looked_at() {
     let top = work_tree();
     let mark = top.path().join("ran");
@@ -121,14 +118,13 @@ async fn a_repository_cannot_run_anything_by_being_looked_at() {
     assert!(!answer.diff.contains("passwd"), "it looked elsewhere");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn a_broken_repository_is_told_in_gits_words() {
     let top = tempfile::tempdir().expect("a folder");
     std::fs::write(top.path().join(".git"), "gitdir: /does/not/exist\n").expect("it can be written");
     let folder = top.path().canonicalize().expect("it exists");
-    let error = of(&api(), &folder).await.expect_err("there is no repository");
-    assert_eq!(error.status_code().as_u16(), 422);
-    assert!(error.to_string().starts_with("GIT_ERROR: fatal: "), "{error}");
+    let error = Workspaces::default().diff(&folder).await.expect_err("there is no repository");
+    assert!(matches!(&error, GitError::Failed(words) if words.starts_with("fatal: ")), "{error}");
 }
 
 #[test]
@@ -139,4 +135,20 @@ fn a_diff_is_cut_into_its_files() {
     assert_eq!(files.iter().map(|f| (f.path.as_str(), f.hunks)).collect::<Vec<_>>(), [("x", 0), ("y z", 2)]);
     assert_eq!(files.iter().map(|f| f.patch.as_str()).collect::<String>(), diff);
     assert!(split("").is_empty());
+}
+
+#[tokio::test]
+async fn what_is_staged_and_what_is_not_are_told_apart_with_their_lines() {
+    let top = work_tree();
+    std::fs::write(top.path().join("a.txt"), "one\n2\n3\n").expect("it can be written");
+    git(top.path(), &["add", "."]);
+    std::fs::write(top.path().join("bin"), b"\0\x01").expect("it can be written");
+    let folder = top.path().canonicalize().expect("it exists");
+    let workspaces = Workspaces::default();
+    let staged = workspaces.staged_diff(&folder, false, true).await.expect("git works");
+    assert!(staged.patch.contains("+2\n+3\n") && !staged.patch.contains("bin"), "{}", staged.patch);
+    assert_eq!(staged.stat, " a.txt | 3 ++-\n 1 file changed, 2 insertions(+), 1 deletion(-)\n");
+    let rest = workspaces.staged_diff(&folder, false, false).await.expect("git works");
+    assert_eq!(rest.stat, " bin | Bin\n 1 file changed, 0 insertions(+), 0 deletions(-)\n");
+    assert!(rest.patch.contains("Binary files /dev/null and b/bin differ"), "{}", rest.patch);
 }
