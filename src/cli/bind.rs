@@ -14,8 +14,9 @@ pub async fn run(args: BindArgs, mut cx: Context) -> Result<(), Failure> {
     if cx.json {
         return cx.out.json(&json!({ "ok": true, "id": session.id, "platform": platform }));
     }
-    Ok(match platform {
-        Some(platform) => cx.out.line(format!("Session {} is shown on {platform}.", session.id))?,
-        None => cx.out.line(format!("Session {} is shown on no chat platform.", session.id))?,
-    })
+    let place = match platform {
+        Some(platform) => format!("on {platform}"),
+        None => "on no chat platform".to_owned(),
+    };
+    Ok(cx.out.line(format!("Session {} is shown {place}.", session.id))?)
 }

@@ -199,14 +199,19 @@ fn all_wrong_values_are_told_at_once_and_a_secret_is_not_shown() {
 
 #[test]
 fn debug_output_holds_no_secret() {
-    let home = Home::new().env("TETHER_AGENT_TOKEN", "s3cret").env("ANTHROPIC_API_KEY", "s3cret");
+    let home = Home::new()
+        .env("TETHER_AGENT_TOKEN", "s3cret")
+        .env("ANTHROPIC_API_KEY", "s3cret")
+        .env("TELEGRAM_BOT_TOKEN", "s3cret")
+        .env("TELEGRAM_FORUM_GROUP_ID", "-1001");
+    assert!(home.settings().bridges.telegram.is_some());
     assert!(!format!("{:?}", home.settings()).contains("s3cret"));
 }
 
 #[test]
 fn unknown_names_in_files_are_warned_of_and_those_of_the_peer_are_not() {
     let home = Home::new()
-        .personal("TETHER_AGENT_PROT=1\nTETHER_SSH_PORT=x\nTELEGRAM_BOT_TOKEN=x\nOTHER=1\nnonsense\n")
+        .personal("TETHER_AGENT_PROT=1\nTETHER_SSH_PORT=x\nTELEGRAM_API_URL=http://x\nOTHER=1\nnonsense\n")
         .env("TETHER_WHATEVER", "1");
     let settings = home.settings();
     let place = home.path(".config/tether/config.env");
@@ -224,6 +229,35 @@ fn unknown_names_in_files_are_warned_of_and_those_of_the_peer_are_not() {
         settings.notes,
         [format!("TETHER_SSH_PORT ({}:2) has no effect in this version", place.display())]
     );
+}
+
+#[test]
+fn a_chat_platform_is_on_when_all_is_there_and_half_of_it_is_told() {
+    let half =
+        Home::new().env("TELEGRAM_BOT_TOKEN", "t").env("TETHER_DEFAULT_PLATFORM", "telegram").settings();
+    assert_eq!((half.bridges.telegram, half.bridges.default_platform), (None, None));
+    assert!(half.warnings.iter().any(|text| text.contains("TELEGRAM_FORUM_GROUP_ID")), "{:?}", half.warnings);
+    let whole = Home::new()
+        .env("TELEGRAM_BOT_TOKEN", "t")
+        .env("TELEGRAM_GROUP_ID", "-1001")
+        .env("TELEGRAM_ALLOWED_USER_IDS", " 7, 8 ")
+        .env("TETHER_DEFAULT_PLATFORM", "telegram")
+        .settings()
+        .bridges;
+    let telegram = whole.telegram.expect("it is set up");
+    assert_eq!(
+        (telegram.settings.group, telegram.settings.api_url.as_str()),
+        (-1001, "https://api.telegram.org")
+    );
+    assert!(telegram.allowed.iter().eq(["7", "8"]), "{:?}", telegram.allowed);
+    assert_eq!(whole.default_platform.as_deref(), Some("telegram"));
+    assert!(Home::new().env("TELEGRAM_FORUM_GROUP_ID", "1001").error().contains("TELEGRAM_FORUM_GROUP_ID"));
+}
+
+#[test]
+fn a_project_cannot_choose_the_bot_or_its_people() {
+    let home = Home::new().local("TELEGRAM_API_URL=http://evil.example\n");
+    assert!(home.error().contains("TELEGRAM_API_URL"));
 }
 
 #[test]

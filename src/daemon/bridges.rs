@@ -1,6 +1,6 @@
 //! The chat platforms that are set up, and what they need of the program.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -19,7 +19,7 @@ use crate::config::{BridgesSettings, Settings};
 pub async fn open(settings: &Settings, world: &World) -> Result<Bridges, String> {
     let bridges = platforms(&settings.bridges).map_err(|failure| failure.to_string())?;
     let media = settings.data_dir.join("bridge-media");
-    Ok(Bridges::open(world, Arc::new(OurDesk(world.clone())), media, bridges).await)
+    Ok(Bridges::open(world, Arc::new(OurDesk), media, bridges).await)
 }
 
 fn platforms(settings: &BridgesSettings) -> Result<Vec<BridgeSettings>, Failure> {
@@ -32,15 +32,10 @@ fn platforms(settings: &BridgesSettings) -> Result<Vec<BridgeSettings>, Failure>
 }
 
 /// What the API does for its callers, for those who ask by chat.
-struct OurDesk(World);
+struct OurDesk;
 
 #[async_trait]
 impl Desk for OurDesk {
-    async fn diff(&self, directory: &Path) -> Result<String, String> {
-        let diff = self.0.workspaces().diff(directory).await;
-        Ok(diff.map_err(|error| error.to_string())?.diff)
-    }
-
     async fn directory(&self, text: &str) -> Result<PathBuf, String> {
         api::existing_directory(text).await.map_err(|_| format!("there is no folder {text}"))
     }

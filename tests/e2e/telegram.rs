@@ -208,9 +208,7 @@ async fn files_go_both_ways() {
     let body = json!({ "directory": stage.home.work(), "platform": "telegram" });
     stage.api.post("/api/sessions", body).await.ok();
     let greeting = telegram.says("Work").await;
-    std::fs::write(stage.file("report.txt"), "forty-two").expect("a file");
-    let script =
-        format!("SAY Here it is.\\nPUBLISH AS ATTACHMENT: report.txt\\nPUBLISH AS ATTACHMENT: /etc/passwd");
+    let script = "SAY Here it is.";
     let file = json!({ "name": "../notes.txt", "base64": "aGVsbG8gZmlsZQ==" });
     let body = json!({ "user": ALICE, "thread": greeting["thread"], "text": script, "file": file });
     telegram.does("text", body).await;

@@ -298,7 +298,8 @@ fn thousands(number: u64) -> String {
 
 async fn diff(deps: &Deps, session: &SessionId) -> Result<Said, String> {
     let entry = deps.world.read_model().session(session).ok_or("the session is gone")?;
-    let diff = deps.desk.diff(Path::new(&entry.record.session.directory)).await?;
+    let directory = Path::new(&entry.record.session.directory);
+    let diff = deps.world.workspaces().diff(directory).await.map_err(|error| error.to_string())?.diff;
     if diff.trim().is_empty() {
         return Ok(Said::words("Nothing is changed."));
     }

@@ -125,7 +125,9 @@ impl Bridge {
             }
             return Some(Job::Item(Box::new(item), place));
         }
-        if thread.hearing || thread.not_shown || !thread.caught_up || !thread.turn.is_writing() {
+        let grows = thread.caught_up && thread.turn.is_writing();
+        // Looked at before anything is rendered: with many sessions at work the allowance is mostly used up.
+        if thread.hearing || thread.not_shown || !grows || !self.pace.allows(true, now) {
             return None;
         }
         let Some(shown_at) = thread.shown_at else {
@@ -136,8 +138,11 @@ impl Bridge {
             return None;
         }
         let parts = thread.turn.segment()?.render(dialect);
-        let (index, text) =
-            parts.into_iter().enumerate().find(|(index, text)| thread.shown.get(*index) != Some(text))?;
+        let news = parts.into_iter().enumerate().find(|(index, text)| thread.shown.get(*index) != Some(text));
+        let Some((index, text)) = news else {
+            thread.shown_at = Some(now);
+            return None;
+        };
         // Messages that were not shown in this life are known by their ids only.
         let id = thread.lane.live.get(index).cloned();
         if id.is_none() && index > thread.lane.live.len() {

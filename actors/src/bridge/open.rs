@@ -1,6 +1,6 @@
 //! The bridges of a daemon, as the rest of it holds them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,9 +17,6 @@ use crate::registry::{self, World};
 /// What commands need that only the program above can do.
 #[async_trait]
 pub trait Desk: Send + Sync + 'static {
-    /// What is changed in a work tree, as a unified diff; the refusal is in words.
-    async fn diff(&self, directory: &Path) -> Result<String, String>;
-
     /// The existing folder that is meant: `~` expanded, links resolved.
     async fn directory(&self, text: &str) -> Result<PathBuf, String>;
 }
