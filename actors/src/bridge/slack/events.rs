@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::blocks;
 use super::text::decode;
+use super::{Shortcut, blocks};
 use crate::bridge::platform::{FileRef, Place, Press};
 use crate::domain::time::Stamp;
 
@@ -18,8 +18,8 @@ pub struct Us {
     pub bot: String,
     /// The configured channel.
     pub channel: String,
-    /// The emoji (without colons) that makes a session of a message; empty = none.
-    pub reaction: String,
+    /// The reaction that makes a session of a message.
+    pub shortcut: Option<Shortcut>,
 }
 
 /// What somebody did.
@@ -161,7 +161,7 @@ pub fn message(event: &Value, channel: &str, us: &Us) -> Option<Heard> {
     }
     let words = decode(text(event, "/text"), &us.user);
     // It waits for its reaction.
-    if place == Place::Home && !us.reaction.is_empty() && new_with_prompt(&words).is_some() {
+    if place == Place::Home && us.shortcut.is_some() && new_with_prompt(&words).is_some() {
         return None;
     }
     let files = event.get("files").and_then(Value::as_array);
@@ -200,7 +200,7 @@ fn reaction(event: &Value, us: &Us) -> Option<Heard> {
     let on_message = text(event, "/item/type") == "message" && text(event, "/item/channel") == us.channel;
     // Skin tones follow behind `::`.
     let emoji = text(event, "/reaction").split("::").next().unwrap_or_default();
-    let is_ours = !us.reaction.is_empty() && emoji == us.reaction;
+    let is_ours = us.shortcut.as_ref().is_some_and(|shortcut| shortcut.emoji == emoji);
     (is_ours && on_message && !user.is_empty() && user != us.user)
         .then(|| Heard::Reacted { user: user.to_owned(), message: text(event, "/item/ts").to_owned() })
 }

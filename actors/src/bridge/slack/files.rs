@@ -118,7 +118,7 @@ mod tests {
             bot_token: "xoxb-1".to_owned(),
             app_token: "xapp-1".to_owned(),
             channel: "C1".to_owned(),
-            reaction: String::new(),
+            shortcut: None,
         };
         let slack = Slack::new(&settings).expect("a client");
         for good in ["https://files.slack.com/files-pri/T1-F1/a.png", "http://127.0.0.1:9/files/F1"] {

@@ -316,10 +316,14 @@ impl Slack {
         let found = answer.pointer("/messages/0")?;
         (found.get("ts").and_then(Value::as_str) == Some(message)).then_some(())?;
         // Without the reaction it would be heard as it is.
-        let plainly = Us { reaction: String::new(), ..us.clone() };
-        match events::message(found, &us.channel, &plainly)? {
-            Heard::Said { text, .. } => events::new_with_prompt(&text).map(str::to_owned),
-            _ => None,
+        let plainly = Us { shortcut: None, ..us.clone() };
+        let Heard::Said { text, .. } = events::message(found, &us.channel, &plainly)? else { return None };
+        let any_message = us.shortcut.as_ref().is_some_and(|shortcut| shortcut.any_message);
+        match events::new_with_prompt(&text) {
+            Some(line) => Some(line.to_owned()),
+            None => {
+                (any_message && !text.is_empty() && !text.starts_with('!')).then(|| format!("new .\n{text}"))
+            }
         }
     }
 

@@ -59,8 +59,34 @@ pub struct SlackSettings {
     pub app_token: String,
     /// The channel's id (`C…` or `G…`).
     pub channel: String,
-    /// The emoji, without colons, that makes a session of a message `!new …` of more than one line; empty = none.
-    pub reaction: String,
+    /// A reaction that makes a session of a message, if there is one.
+    pub shortcut: Option<Shortcut>,
+}
+
+/// A reaction that makes a session of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortcut {
+    /// The sign (`✅`), or Slack's name for it (`white_check_mark`, with or without colons).
+    pub emoji: String,
+    /// Whether any message will do, not only `!new` with words below it.
+    pub any_message: bool,
+}
+
+impl Shortcut {
+    /// By Slack's name for the emoji.
+    fn named(&self) -> Self {
+        let sign = self.emoji.replace('\u{fe0f}', "");
+        // What the events name is known of a few; others are given by their names.
+        let name = match sign.trim() {
+            "✅" => "white_check_mark",
+            "✔" => "heavy_check_mark",
+            "👍" => "+1",
+            "🚀" => "rocket",
+            "👀" => "eyes",
+            other => other.trim_matches(':'),
+        };
+        Self { emoji: name.to_owned(), any_message: self.any_message }
+    }
 }
 
 impl std::fmt::Debug for SlackSettings {
@@ -97,7 +123,7 @@ impl SlackSettings {
 pub struct Slack {
     api: Api,
     channel: String,
-    reaction: String,
+    shortcut: Option<Shortcut>,
     traits: Traits,
     ledger: Arc<Ledger>,
     found: Arc<Mutex<Found>>,
@@ -124,7 +150,7 @@ impl Slack {
         Ok(Self {
             api: Api::new(&settings.api_url, &settings.bot_token, &settings.app_token)?,
             channel: settings.channel.clone(),
-            reaction: settings.reaction.trim_matches(':').to_owned(),
+            shortcut: settings.shortcut.as_ref().map(Shortcut::named),
             traits: Traits {
                 name: "slack",
                 title: "Slack",
@@ -156,7 +182,7 @@ impl Slack {
             user: found.user.clone(),
             bot: found.bot.clone(),
             channel: self.channel.clone(),
-            reaction: self.reaction.clone(),
+            shortcut: self.shortcut.clone(),
         }
     }
 

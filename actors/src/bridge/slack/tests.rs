@@ -6,7 +6,8 @@ use super::events::{Heard, Kept, Us, envelope, message, stamp};
 use super::*;
 
 fn us() -> Us {
-    Us { user: "UB".into(), bot: "B1".into(), channel: "C1".into(), reaction: "white_check_mark".into() }
+    let shortcut = Shortcut { emoji: "✅\u{fe0f}".into(), any_message: false }.named();
+    Us { user: "UB".into(), bot: "B1".into(), channel: "C1".into(), shortcut: Some(shortcut) }
 }
 
 fn said(mut event: Value) -> Option<Heard> {
@@ -92,7 +93,7 @@ fn a_new_session_with_a_prompt_waits_for_its_reaction() {
     let new = json!({ "text": "!new ~/x\ndo it" });
     assert_eq!(said(new.clone()), None);
     assert!(message(&json!({ "user": "U1", "ts": "1.1", "text": "!new ~/x" }), "C1", &us()).is_some());
-    let off = Us { reaction: String::new(), ..us() };
+    let off = Us { shortcut: None, ..us() };
     assert!(message(&json!({ "user": "U1", "ts": "1.1", "text": "!new ~/x\ndo it" }), "C1", &off).is_some());
     let reaction = |emoji: &str, channel: &str| {
         let item = json!({ "type": "message", "channel": channel, "ts": "1.1" });
@@ -185,7 +186,7 @@ fn settings_tell_what_cannot_be_right() {
         bot_token: "xoxb-1".into(),
         app_token: "xapp-1".into(),
         channel: "C0123ABC".into(),
-        reaction: String::new(),
+        shortcut: None,
     };
     assert!(good.problems().is_empty());
     let swapped = SlackSettings {
