@@ -44,12 +44,12 @@ fn linked(out: &mut String, text: &str) {
     while let Some(at) = address_at(rest) {
         let (before, from) = rest.split_at(at);
         let end = from.find(|c: char| c.is_whitespace() || c.is_control() || "<>\"|\\()`".contains(c));
-        let address = from.get(..end.unwrap_or(from.len())).unwrap_or_default();
+        let (address, next) = from.split_at(end.unwrap_or(from.len()));
         let address = address.trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', '*', '_', '~']);
         let behind = from.get(address.len()..).unwrap_or_default();
         escape(out, before, true);
         // Its end is not sure with a bracket in it.
-        match safe_link(address).filter(|_| !behind.starts_with('(') && address.len() > "https://".len()) {
+        match safe_link(address).filter(|_| !next.starts_with('(') && address.len() > "https://".len()) {
             Some(to) => {
                 out.push('<');
                 escape(out, to, false);

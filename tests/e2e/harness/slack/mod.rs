@@ -16,11 +16,13 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request as Upgrade, Response as Upgraded};
+use tokio_tungstenite::tungstenite::handshake::server::{
+    ErrorResponse, Request as Upgrade, Response as Upgraded,
+};
 
 use self::state::{File, Out, PROMPTLY, State};
 use self::wire::Response;
-use super::eventually;
+use super::{Home, eventually};
 
 pub const BOT_TOKEN: &str = "xoxb-rig";
 pub const APP_TOKEN: &str = "xapp-rig";
@@ -56,13 +58,28 @@ pub enum Fault {
 pub struct FakeSlack {
     state: Arc<Mutex<State>>,
     /// Where the Web API is.
-    pub api_url: String,
+    api_url: String,
     /// Ends the servers when it is dropped.
     _alive: mpsc::Sender<()>,
 }
 
 impl FakeSlack {
-    pub fn start() -> Self {
+    /// Starts one, and sets a home up for it.
+    pub fn start(home: &mut Home) -> Self {
+        let slack = Self::alone();
+        for (name, value) in [
+            ("SLACK_BOT_TOKEN", BOT_TOKEN),
+            ("SLACK_APP_TOKEN", APP_TOKEN),
+            ("SLACK_CHANNEL_ID", CHANNEL),
+            ("SLACK_ALLOWED_USER_IDS", ALICE),
+            ("SLACK_API_URL", &slack.api_url),
+        ] {
+            home.extra.insert(name.into(), value.into());
+        }
+        slack
+    }
+
+    fn alone() -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let (ready, started) = std::sync::mpsc::channel();
         let (alive, mut over) = mpsc::channel::<()>(1);
@@ -79,8 +96,14 @@ impl FakeSlack {
                     state.socket_base = format!("ws://127.0.0.1:{}", port(&sockets));
                     state.member = true;
                     let scopes = [
-                        "chat:write", "channels:read", "channels:history", "files:read", "files:write", "users:read",
-                        "reactions:read", "im:history",
+                        "chat:write",
+                        "channels:read",
+                        "channels:history",
+                        "files:read",
+                        "files:write",
+                        "users:read",
+                        "reactions:read",
+                        "im:history",
                     ];
                     state.scopes = scopes.map(str::to_owned).to_vec();
                 }
@@ -100,19 +123,6 @@ impl FakeSlack {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nobody panicked")
-    }
-
-    /// What a daemon needs in its environment.
-    pub fn environment(&self) -> Vec<(String, String)> {
-        [
-            ("SLACK_BOT_TOKEN", BOT_TOKEN),
-            ("SLACK_APP_TOKEN", APP_TOKEN),
-            ("SLACK_CHANNEL_ID", CHANNEL),
-            ("SLACK_ALLOWED_USER_IDS", ALICE),
-            ("SLACK_API_URL", &self.api_url),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec()
     }
 
     // --- what people do ---
@@ -137,13 +147,19 @@ impl FakeSlack {
             let url = format!("{}/files/{id}", state.base);
             json!({ "id": id, "name": name, "size": bytes.len(), "url_private": url, "url_private_download": url })
         };
-        self.say_in(CHANNEL, user, Some(thread), json!({ "text": text, "subtype": "file_share", "files": [file] }))
+        self.say_in(
+            CHANNEL,
+            user,
+            Some(thread),
+            json!({ "text": text, "subtype": "file_share", "files": [file] }),
+        )
     }
 
     /// A message with any fields.
     pub fn say_in(&self, channel: &str, user: &str, thread: Option<&str>, fields: Value) -> String {
         let mut state = self.state();
-        let mut message = json!({ "user": user, "client_msg_id": format!("m{}", state.number()), "team": "T1" });
+        let mut message =
+            json!({ "user": user, "client_msg_id": format!("m{}", state.number()), "team": "T1" });
         for (name, value) in fields.as_object().expect("fields") {
             message[name] = value.clone();
         }
@@ -161,22 +177,35 @@ impl FakeSlack {
     /// Somebody puts an emoji on a message of the channel.
     pub fn react(&self, user: &str, ts: &str, emoji: &str) {
         let item = json!({ "type": "message", "channel": CHANNEL, "ts": ts });
-        self.state().tell_event(json!({ "type": "reaction_added", "user": user, "reaction": emoji, "item": item,
+        self.state()
+            .tell_event(json!({ "type": "reaction_added", "user": user, "reaction": emoji, "item": item,
             "item_user": user, "event_ts": "1.1" }));
     }
 
     /// Somebody presses the button (or chooses of the menu what) says this on a message.
     pub fn press(&self, user: &str, ts: &str, label: &str) {
+        let payload = self.payload(user, ts, label);
+        self.tell("interactive", payload);
+    }
+
+    /// What such a press tells.
+    pub fn payload(&self, user: &str, ts: &str, label: &str) -> Value {
         let mut state = self.state();
         let message = state.messages[&(CHANNEL.to_owned(), ts.to_owned())].clone();
-        let elements = message["blocks"].as_array().into_iter().flatten().filter_map(|block| block["elements"].as_array());
+        let elements = message["blocks"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|block| block["elements"].as_array());
         let mut action = None;
         for element in elements.flatten() {
             if element["text"]["text"] == label {
                 action = Some(element.clone());
             }
             let options = element["options"].as_array();
-            if let Some(option) = options.and_then(|all| all.iter().find(|option| option["text"]["text"] == label)) {
+            if let Some(option) =
+                options.and_then(|all| all.iter().find(|option| option["text"]["text"] == label))
+            {
                 action = Some(json!({ "type": "static_select", "action_id": element["action_id"],
                     "selected_option": option }));
             }
@@ -188,14 +217,11 @@ impl FakeSlack {
         let container = json!({ "type": "message", "message_ts": ts, "channel_id": CHANNEL, "is_ephemeral": false,
             "thread_ts": message["thread_ts"] });
         let name = name_of(user).unwrap_or("somebody");
-        state.tell(
-            "interactive",
-            json!({ "type": "block_actions", "user": { "id": user, "username": name, "name": name, "team_id": "T1" },
+        json!({ "type": "block_actions", "user": { "id": user, "username": name, "name": name, "team_id": "T1" },
                 "api_app_id": "A1", "token": "x", "trigger_id": trigger, "container": container, "enterprise": null,
                 "team": { "id": "T1", "domain": "rig" }, "is_enterprise_install": false,
                 "channel": { "id": CHANNEL, "name": "agents" }, "message": message, "state": { "values": {} },
-                "response_url": "https://hooks.slack.example/x", "actions": [action] }),
-        );
+                "response_url": "https://hooks.slack.example/x", "actions": [action] })
     }
 
     /// Waits for the form that a press opened; somebody fills it in and sends it.
@@ -205,7 +231,8 @@ impl FakeSlack {
         let field = &view["blocks"][0];
         let (block, action) = (field["block_id"].as_str(), field["element"]["action_id"].as_str());
         let (block, action) = (block.expect("a block_id"), action.expect("an action_id"));
-        filled["state"] = json!({ "values": { block: { action: { "type": "plain_text_input", "value": words } } } });
+        filled["state"] =
+            json!({ "values": { block: { action: { "type": "plain_text_input", "value": words } } } });
         self.state().tell(
             "interactive",
             json!({ "type": "view_submission", "user": { "id": user }, "view": filled, "team": { "id": "T1" } }),
@@ -224,15 +251,18 @@ impl FakeSlack {
         let key = (CHANNEL.to_owned(), ts.to_owned());
         let message = state.messages.remove(&key).expect("it is there");
         if message["reply_count"].as_u64().unwrap_or(0) == 0 {
-            return state.tell_event(json!({ "type": "message", "subtype": "message_deleted", "hidden": true,
+            return state
+                .tell_event(json!({ "type": "message", "subtype": "message_deleted", "hidden": true,
                 "channel": CHANNEL, "deleted_ts": ts, "ts": ts, "previous_message": message }));
         }
         let left = json!({ "type": "message", "subtype": "tombstone", "user": "USLACKBOT", "hidden": true, "ts": ts,
             "thread_ts": ts, "text": "This message was deleted.", "reply_count": message["reply_count"],
             "latest_reply": message["latest_reply"] });
         state.messages.insert(key, left.clone());
-        state.tell_event(json!({ "type": "message", "subtype": "message_changed", "hidden": true, "channel": CHANNEL,
-            "message": left, "previous_message": message, "ts": ts }));
+        state.tell_event(
+            json!({ "type": "message", "subtype": "message_changed", "hidden": true, "channel": CHANNEL,
+            "message": left, "previous_message": message, "ts": ts }),
+        );
     }
 
     // --- what goes wrong ---
@@ -263,6 +293,11 @@ impl FakeSlack {
         self.state().scopes.retain(|has| has != scope);
     }
 
+    /// The bot gets it again.
+    pub fn give_scope(&self, scope: &str) {
+        self.state().scopes.push(scope.to_owned());
+    }
+
     pub fn set_member(&self, member: bool) {
         self.state().member = member;
     }
@@ -281,7 +316,8 @@ impl FakeSlack {
     }
 
     pub async fn connected(&self) {
-        eventually("Socket Mode is connected", 40, || async { (self.connections().0 > 0).then_some(()) }).await;
+        eventually("Socket Mode is connected", 40, || async { (self.connections().0 > 0).then_some(()) })
+            .await;
     }
 
     /// The arguments of all calls of a method, oldest first.
@@ -313,7 +349,8 @@ impl FakeSlack {
 
     /// Waits for a message of the bot that says this; gives it.
     pub async fn says(&self, thread: Option<&str>, words: &str) -> Value {
-        let found = || async { self.shown(thread).into_iter().rfind(|message| text_of(message).contains(words)) };
+        let found =
+            || async { self.shown(thread).into_iter().rfind(|message| text_of(message).contains(words)) };
         eventually(&format!("Slack shows {words:?} in {thread:?}"), 60, found).await
     }
 
@@ -431,8 +468,11 @@ async fn serve_socket(stream: TcpStream, state: Arc<Mutex<State>>) {
         let number = state.number();
         state.greeted += 1;
         let connections = state.sockets.len() as u64 + 1 + state.others;
-        (number, json!({ "type": "hello", "num_connections": connections, "connection_info": { "app_id": "A1" },
-            "debug_info": { "host": "rig", "build_number": 1, "approximate_connection_time": 18_060 } }))
+        (
+            number,
+            json!({ "type": "hello", "num_connections": connections, "connection_info": { "app_id": "A1" },
+            "debug_info": { "host": "rig", "build_number": 1, "approximate_connection_time": 18_060 } }),
+        )
     };
     if socket.send(Message::text(hello.to_string())).await.is_err() {
         return;

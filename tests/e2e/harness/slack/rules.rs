@@ -26,7 +26,13 @@ const fn method(
 pub const METHODS: [Method; 14] = [
     method("auth.test", "", true, &[], &[]),
     method("apps.connections.open", "", true, &[], &[]),
-    method("conversations.info", "channels:read", false, &["channel"], &["include_locale", "include_num_members"]),
+    method(
+        "conversations.info",
+        "channels:read",
+        false,
+        &["channel"],
+        &["include_locale", "include_num_members"],
+    ),
     method(
         "conversations.history",
         "channels:history",
@@ -48,7 +54,15 @@ pub const METHODS: [Method; 14] = [
         true,
         &["channel"],
         &[
-            "text", "blocks", "thread_ts", "metadata", "parse", "link_names", "unfurl_links", "unfurl_media", "mrkdwn",
+            "text",
+            "blocks",
+            "thread_ts",
+            "metadata",
+            "parse",
+            "link_names",
+            "unfurl_links",
+            "unfurl_media",
+            "mrkdwn",
             "reply_broadcast",
         ],
     ),
@@ -68,7 +82,13 @@ pub const METHODS: [Method; 14] = [
         &["text", "blocks", "thread_ts", "parse", "link_names"],
     ),
     method("views.open", "", true, &["view", "trigger_id"], &[]),
-    method("files.getUploadURLExternal", "files:write", false, &["filename", "length"], &["alt_txt", "snippet_type"]),
+    method(
+        "files.getUploadURLExternal",
+        "files:write",
+        false,
+        &["filename", "length"],
+        &["alt_txt", "snippet_type"],
+    ),
     method(
         "files.completeUploadExternal",
         "files:write",
@@ -125,7 +145,9 @@ pub fn content(given: &Map<String, Value>) -> Result<(), Value> {
     }
     if let Some(metadata) = given.get("metadata") {
         let fields = metadata.as_object().map(|map| map.keys().map(String::as_str).collect::<Vec<_>>());
-        if fields.is_none_or(|fields| fields != ["event_payload", "event_type"] && fields != ["event_type", "event_payload"]) {
+        if fields.is_none_or(|fields| {
+            fields != ["event_payload", "event_type"] && fields != ["event_type", "event_payload"]
+        }) {
             return Err(error("invalid_metadata_format", metadata.to_string()));
         }
     }
@@ -152,7 +174,9 @@ fn words(text: &Value, kind: &str, most: usize) -> Result<(), String> {
     if text["type"] != kind || count == 0 || count > most {
         return Err(format!("a {kind} of 1 to {most} characters is wanted, not {count}: {text}"));
     }
-    if text.get("emoji").is_some() && kind != "plain_text" || text.get("verbatim").is_some() && kind != "mrkdwn" {
+    if text.get("emoji").is_some() && kind != "plain_text"
+        || text.get("verbatim").is_some() && kind != "mrkdwn"
+    {
         return Err(format!("a field of the other kind of text: {text}"));
     }
     Ok(())
@@ -237,7 +261,15 @@ pub fn view(view: &Value) -> Result<(), Value> {
             let input = &block["element"];
             only(
                 input,
-                &["type", "action_id", "multiline", "min_length", "max_length", "focus_on_load", "placeholder"],
+                &[
+                    "type",
+                    "action_id",
+                    "multiline",
+                    "min_length",
+                    "max_length",
+                    "focus_on_load",
+                    "placeholder",
+                ],
             )?;
             if block["type"] != "input" || input["type"] != "plain_text_input" {
                 return Err("no field for text".to_owned());

@@ -114,16 +114,22 @@ impl State {
         if let Some(id) = request.path.strip_prefix("/upload/") {
             let Some(file) = self.files.get_mut(id) else { return not_found() };
             if request.body.len() != file.length || !request.token.is_empty() {
-                self.complaints.push(format!("an upload of {} bytes, not {}", request.body.len(), file.length));
+                self.complaints.push(format!(
+                    "an upload of {} bytes, not {}",
+                    request.body.len(),
+                    file.length
+                ));
             }
             file.bytes.clone_from(&request.body);
             return Response::Raw { status: 200, kind: "text/plain".into(), body: b"OK".to_vec() };
         }
         if let Some(id) = request.path.strip_prefix("/files/") {
             return match self.files.get(id) {
-                Some(file) if request.token == BOT_TOKEN => {
-                    Response::Raw { status: 200, kind: "application/octet-stream".into(), body: file.bytes.clone() }
-                }
+                Some(file) if request.token == BOT_TOKEN => Response::Raw {
+                    status: 200,
+                    kind: "application/octet-stream".into(),
+                    body: file.bytes.clone(),
+                },
                 Some(_) => Response::Raw {
                     status: 200,
                     kind: "text/html; charset=utf-8".into(),
@@ -211,11 +217,14 @@ impl State {
                 self.tickets.insert(ticket.clone());
                 Ok(json!({ "url": format!("{}/link?ticket={ticket}", self.socket_base) }))
             }
-            "conversations.info" => Ok(json!({ "channel": { "id": channel, "name": "agents", "is_channel": true,
-                "is_private": false, "is_archived": false, "is_member": self.member } })),
+            "conversations.info" => {
+                Ok(json!({ "channel": { "id": channel, "name": "agents", "is_channel": true,
+                "is_private": false, "is_archived": false, "is_member": self.member } }))
+            }
             "conversations.history" | "conversations.replies" => self.history(name, given),
             "users.info" => {
-                let name = super::name_of(text("user")).ok_or_else(|| error("user_not_found", text("user")))?;
+                let name =
+                    super::name_of(text("user")).ok_or_else(|| error("user_not_found", text("user")))?;
                 Ok(json!({ "user": { "id": text("user"), "name": name, "real_name": name,
                     "profile": { "display_name": name } } }))
             }
@@ -283,7 +292,9 @@ impl State {
                     let id = file["id"].as_str().unwrap_or_default();
                     let kept = self.files.get(id).filter(|kept| kept.bytes.len() == kept.length);
                     let kept = kept.ok_or_else(|| error("file_not_found", id))?;
-                    files.push(json!({ "id": id, "title": file["title"], "name": kept.name, "size": kept.length }));
+                    files.push(
+                        json!({ "id": id, "title": file["title"], "name": kept.name, "size": kept.length }),
+                    );
                 }
                 let mut message = json!({ "user": BOT_USER, "bot_id": BOT, "files": files,
                     "text": text("initial_comment") });
