@@ -35,6 +35,9 @@ use self::markup::Mrkdwn;
 use super::markup::{Dialect, cut};
 use super::platform::*;
 
+/// Where Slack's Web API is.
+pub const API: &str = "https://slack.com/api";
+
 /// Permissions that the bot cannot do without, and what for; where there are two, the second is for private channels.
 pub const SCOPES: [(&str, &str, &str); 5] = [
     ("chat:write", "chat:write", "to write"),
