@@ -296,7 +296,7 @@ async fn a_session_is_made_by_a_reaction_stopped_renamed_and_taken_away_by_comma
     slack.react(ALICE, &new, "white_check_mark");
     slack.react(ALICE, &new, "white_check_mark");
     stage.model().held("stop").await;
-    let thread = ts(&slack.says(None, "Work").await);
+    let thread = ts(&slack.says(None, "Work*").await);
     slack.says(Some(&thread), "Up.").await;
     assert_eq!(
         stage.api.get("/api/sessions").await.ok().as_array().map(Vec::len),

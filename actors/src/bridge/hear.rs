@@ -33,7 +33,12 @@ impl Handler<Arrived> for Bridge {
     type Result = ResponseActFuture<Self, bool>;
 
     fn handle(&mut self, Arrived(incoming): Arrived, _: &mut Self::Context) -> Self::Result {
-        let (id, position) = (incoming.id.clone(), incoming.position.clone());
+        // What somebody did who may not is no reason to leave out what another does of the same name.
+        let id = match self.may(&incoming.person) {
+            true => incoming.id.clone(),
+            false => format!("{}/{}", incoming.id, incoming.person.id),
+        };
+        let position = incoming.position.clone();
         let nothing = matches!(incoming.what, What::Nothing) || incoming.place == Place::Elsewhere;
         if nothing || self.own.seen.contains(&id) {
             let first = self.own.position.is_none() && position.is_some();

@@ -23,7 +23,7 @@ const fn method(
     Method { name, scope, json, required, optional }
 }
 
-pub const METHODS: [Method; 14] = [
+pub static METHODS: [Method; 14] = [
     method("auth.test", "", true, &[], &[]),
     method("apps.connections.open", "", true, &[], &[]),
     method(

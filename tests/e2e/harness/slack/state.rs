@@ -31,7 +31,7 @@ pub struct Waiting {
 pub struct File {
     pub name: String,
     pub bytes: Vec<u8>,
-    length: usize,
+    pub length: usize,
 }
 
 #[derive(Default)]
