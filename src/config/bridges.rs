@@ -50,6 +50,10 @@ impl BridgesSettings {
     }
 }
 
+fn flag(reader: &mut Reader<'_>, name: &'static str) -> bool {
+    super::sources::flag(&reader.text(name)).unwrap_or_default()
+}
+
 /// Ids with commas or blanks between them.
 fn ids(text: &str) -> BTreeSet<String> {
     text.split([',', ' ', ';']).map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect()
@@ -79,9 +83,9 @@ fn slack(reader: &mut Reader<'_>, problems: &mut Vec<String>) -> Option<Chat<Sla
     let values = names.map(|name| reader.optional(name).filter(|value| !value.is_empty()));
     let allowed = ids(&reader.text("SLACK_ALLOWED_USER_IDS"));
     let api_url = reader.text("SLACK_API_URL");
-    let shortcut = reader.flag("TETHER_BRIDGE_REACTION_NEW_SESSION_ENABLED").then(|| Shortcut {
+    let shortcut = flag(reader, "TETHER_BRIDGE_REACTION_NEW_SESSION_ENABLED").then(|| Shortcut {
         emoji: reader.text("TETHER_BRIDGE_REACTION_NEW_SESSION_EMOJI"),
-        any_message: reader.flag("TETHER_BRIDGE_REACTION_NEW_SESSION_ALLOW_PLAIN_MESSAGES"),
+        any_message: flag(reader, "TETHER_BRIDGE_REACTION_NEW_SESSION_ALLOW_PLAIN_MESSAGES"),
     });
     let missing = names.iter().zip(&values).filter(|(_, value)| value.is_none());
     let missing: Vec<&str> = missing.map(|(name, _)| *name).collect();
