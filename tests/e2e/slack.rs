@@ -90,8 +90,9 @@ async fn a_real_agents_turn_is_shown_as_it_grows_and_its_command_allowed_by_a_bu
     assert_eq!(lines(&file), ["ran"]);
     let settled = grown(&slack, &thread, &ts(&card), "the card says who allowed it", |one| {
         text_of(one).contains("Allowed by alice (slack)")
-    });
-    assert!(labels(&settled.await).is_empty());
+    })
+    .await;
+    assert!(labels(&settled).is_empty());
     let session = stage.api.session(id).await;
     assert_eq!(session["platform_thread_id"], thread);
 }
@@ -155,8 +156,9 @@ async fn an_answer_from_elsewhere_is_shown_and_an_old_button_says_what_became_of
     stage.api.answer(open[0]["id"].as_str().expect("an id"), json!({ "decision": "deny" })).await.ok();
     let settled = grown(&slack, &thread, &ts(&card), "the card says what was answered", |one| {
         text_of(one).contains("Denied by")
-    });
-    assert!(labels(&settled.await).is_empty());
+    })
+    .await;
+    assert!(labels(&settled).is_empty());
     // A phone that did not see the change yet.
     slack.tell("interactive", stale);
     let told = whispers(&slack, "already denied").await;
@@ -296,7 +298,7 @@ async fn a_session_is_made_by_a_reaction_stopped_renamed_and_taken_away_by_comma
     slack.react(ALICE, &new, "white_check_mark");
     slack.react(ALICE, &new, "white_check_mark");
     stage.model().held("stop").await;
-    let thread = ts(&slack.says(None, "Work*").await);
+    let thread = ts(&slack.says(None, "SAY Up.").await);
     slack.says(Some(&thread), "Up.").await;
     assert_eq!(
         stage.api.get("/api/sessions").await.ok().as_array().map(Vec::len),
