@@ -147,10 +147,19 @@ async fn a_daemon_killed_between_a_send_and_its_answer_sends_neither_message_nor
 async fn the_next_connection_stands_before_the_old_one_is_left_and_a_cut_one_is_made_anew() {
     let (slack, stage, id, thread) = staged("refresh").await;
     assert_eq!(slack.connections(), (1, 1));
+    ask(&stage, &id, "make").await;
+    let card = slack.says(Some(&thread), "make").await;
     slack.fault("apps.connections.open", Fault::Html(503));
     slack.disconnect("refresh_requested");
-    // It is heard on the old one until the new one stands.
+    eventually("a new connection is asked for", 20, || async {
+        slack.calls("apps.connections.open").iter().any(|call| call["fault"].is_string()).then_some(())
+    })
+    .await;
+    // It is heard on the old one until the new one stands: a press is told once, and stands in no history.
+    assert_eq!(slack.connections(), (1, 1));
+    slack.press(ALICE, &ts(&card), "Deny");
     slack.say(ALICE, Some(&thread), "in between");
+    slack.says(Some(&thread), "Denied by alice").await;
     assert_eq!(heard(&stage, &id, "in between").await, 1);
     eventually("a new connection", 30, || async { (slack.connections().1 == 2).then_some(()) }).await;
     slack.say(ALICE, Some(&thread), "on the new one");
