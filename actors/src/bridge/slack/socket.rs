@@ -61,7 +61,8 @@ impl Socket {
             let opened = tokio_tungstenite::connect_async_with_config(address, Some(config), true).await;
             // Its address bears a ticket, and is not told.
             let (stream, _) = opened.map_err(|_| broken("it could not be opened"))?;
-            let mut socket = Self { stream: Box::new(stream), heard_at: Instant::now(), asked: false, connections: 1 };
+            let mut socket =
+                Self { stream: Box::new(stream), heard_at: Instant::now(), asked: false, connections: 1 };
             loop {
                 let frame = socket.text().await?;
                 match frame.get("type").and_then(Value::as_str) {
