@@ -311,8 +311,8 @@ async fn a_session_is_made_by_a_reaction_stopped_renamed_and_taken_away_by_comma
     slack.says(Some(&thread), "⏹").await;
     slack.say(ALICE, Some(&thread), "!rename Better name");
     slack.says(None, "Better name").await;
-    slack.say(ALICE, Some(&thread), "!usage");
-    slack.says(Some(&thread), "tokens").await;
+    slack.say(ALICE, Some(&thread), "!approvals");
+    slack.says(Some(&thread), "Nothing is asked just now").await;
     slack.say(ALICE, Some(&thread), "!detach");
     slack.says(Some(&thread), "not shown here any more").await;
     let sessions = stage.api.get("/api/sessions").await.ok();
