@@ -354,11 +354,6 @@ impl FakeSlack {
         let state = self.state();
         state.files.values().find(|file| file.name == name).map(|file| file.bytes.clone())
     }
-
-    /// What the client did wrong so far, taken out.
-    pub fn complaints(&self) -> Vec<String> {
-        std::mem::take(&mut self.state().complaints)
-    }
 }
 
 /// All that a message says: its blocks as they are shown, and its text without blocks.
