@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use tether_actors::bridge::slack::{Shortcut, SlackSettings};
 use tether_actors::bridge::telegram::TelegramSettings;
 
 use super::Reader;
@@ -11,6 +12,8 @@ use super::Reader;
 pub struct BridgesSettings {
     /// The platform that a new session is shown on when nothing is said; `None` = none.
     pub default_platform: Option<String>,
+    /// Slack.
+    pub slack: Option<Chat<SlackSettings>>,
     /// Telegram.
     pub telegram: Option<Chat<TelegramSettings>>,
     /// What is set and does not go together, for people.
@@ -29,6 +32,7 @@ pub struct Chat<P> {
 impl BridgesSettings {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let mut problems = Vec::new();
+        let slack = slack(reader, &mut problems);
         let telegram = telegram(reader, &mut problems);
         let default_platform = match reader.word("TETHER_DEFAULT_PLATFORM").as_str() {
             "" | "none" => None,
@@ -36,10 +40,18 @@ impl BridgesSettings {
                 problems.push("TETHER_DEFAULT_PLATFORM is telegram, which is not set up".to_owned());
                 None
             }
+            "slack" if slack.is_none() => {
+                problems.push("TETHER_DEFAULT_PLATFORM is slack, which is not set up".to_owned());
+                None
+            }
             word => Some(word.to_owned()),
         };
-        Self { default_platform, telegram, problems }
+        Self { default_platform, slack, telegram, problems }
     }
+}
+
+fn flag(reader: &mut Reader<'_>, name: &'static str) -> bool {
+    super::sources::flag(&reader.text(name)).unwrap_or_default()
 }
 
 /// Ids with commas or blanks between them.
@@ -63,5 +75,33 @@ fn telegram(reader: &mut Reader<'_>, problems: &mut Vec<String>) -> Option<Chat<
         }
         // A group alone does nothing, and one that is no number was told already.
         _ => None,
+    }
+}
+
+fn slack(reader: &mut Reader<'_>, problems: &mut Vec<String>) -> Option<Chat<SlackSettings>> {
+    let names = ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_CHANNEL_ID"];
+    let values = names.map(|name| reader.optional(name).filter(|value| !value.is_empty()));
+    let allowed = ids(&reader.text("SLACK_ALLOWED_USER_IDS"));
+    let api_url = reader.text("SLACK_API_URL");
+    let shortcut = flag(reader, "TETHER_BRIDGE_REACTION_NEW_SESSION_ENABLED").then(|| Shortcut {
+        emoji: reader.text("TETHER_BRIDGE_REACTION_NEW_SESSION_EMOJI"),
+        any_message: flag(reader, "TETHER_BRIDGE_REACTION_NEW_SESSION_ALLOW_PLAIN_MESSAGES"),
+    });
+    let missing = names.iter().zip(&values).filter(|(_, value)| value.is_none());
+    let missing: Vec<&str> = missing.map(|(name, _)| *name).collect();
+    match values {
+        [Some(bot_token), Some(app_token), Some(channel)] => {
+            let settings = SlackSettings { api_url, bot_token, app_token, channel, shortcut };
+            let wrong = settings.problems();
+            let is_well = wrong.is_empty();
+            problems.extend(wrong.into_iter().map(|problem| format!("{problem}, so Slack is off")));
+            is_well.then_some(Chat { settings, allowed })
+        }
+        // A channel alone does nothing.
+        [None, None, _] => None,
+        _ => {
+            problems.push(format!("{} is not set, so Slack is off", missing.join(" and ")));
+            None
+        }
     }
 }

@@ -391,6 +391,60 @@ pub const SECTIONS: &[Section] = &[
                 guarded: true,
                 ..PLAIN
             },
+            Setting {
+                name: "SLACK_BOT_TOKEN",
+                doc: "bot token (xoxb-…) of your Slack app",
+                secret: true,
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "SLACK_APP_TOKEN",
+                doc: "app-level token (xapp-…) of your Slack app, for Socket Mode",
+                secret: true,
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "SLACK_CHANNEL_ID",
+                doc: "id of the channel in which the bot makes a thread for each session",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "SLACK_ALLOWED_USER_IDS",
+                doc: "member ids of the people who may use the bot, with commas between; others pair with `tether pair --chat`",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "SLACK_API_URL",
+                kind: Kind::Url,
+                default: "https://slack.com/api",
+                doc: "address of Slack's Web API, if it is behind a server of your own",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_BRIDGE_REACTION_NEW_SESSION_ENABLED",
+                kind: Kind::Flag,
+                default: "1",
+                doc: "a reaction on `!new …` with words below it makes a session that begins with them (Slack, Discord)",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_BRIDGE_REACTION_NEW_SESSION_EMOJI",
+                default: "✅",
+                doc: "which reaction",
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_BRIDGE_REACTION_NEW_SESSION_ALLOW_PLAIN_MESSAGES",
+                kind: Kind::Flag,
+                default: "0",
+                doc: "any message will do, for a session in the daemon's own directory",
+                ..PLAIN
+            },
         ],
     },
     Section {
@@ -523,9 +577,6 @@ pub const ELSEWHERE: &[&str] = &[
     "TETHER_AGENT_BRIDGE_ERROR_DEBOUNCE_SECONDS",
     "TETHER_AGENT_CLAUDE_MAX_TOKENS",
     "TETHER_AGENT_MUTATION_READ_TIMEOUT_SECONDS",
-    "TETHER_BRIDGE_REACTION_NEW_SESSION_ALLOW_PLAIN_MESSAGES",
-    "TETHER_BRIDGE_REACTION_NEW_SESSION_EMOJI",
-    "TETHER_BRIDGE_REACTION_NEW_SESSION_ENABLED",
     "TETHER_CODEX_SIDECAR_APPROVAL_POLICY",
     "TETHER_CODEX_SIDECAR_HOST",
     "TETHER_CODEX_SIDECAR_LOG_LEVEL",

@@ -378,3 +378,28 @@ fn the_readme_lists_exactly_the_settings() {
     let table = docs::table();
     assert!(repository("README.md").contains(&table), "README.md should hold:\n{table}");
 }
+
+#[test]
+fn slack_is_on_when_all_that_it_needs_is_set_and_says_what_is_missing() {
+    let home = Home::new().env("SLACK_BOT_TOKEN", "xoxb-1").env("SLACK_CHANNEL_ID", "C1");
+    let settings = home.settings();
+    assert!(settings.bridges.slack.is_none());
+    assert_eq!(settings.warnings, ["SLACK_APP_TOKEN is not set, so Slack is off"]);
+    let swapped = home.env("SLACK_APP_TOKEN", "xoxb-1").settings();
+    assert!(swapped.bridges.slack.is_none());
+    assert_eq!(
+        swapped.warnings,
+        ["SLACK_APP_TOKEN is no app-level token: those begin with xapp-, so Slack is off"]
+    );
+    let whole = Home::new()
+        .env("SLACK_BOT_TOKEN", "xoxb-1")
+        .env("SLACK_APP_TOKEN", "xapp-1")
+        .env("SLACK_CHANNEL_ID", "C1")
+        .env("SLACK_ALLOWED_USER_IDS", "U1, U2")
+        .settings();
+    let slack = whole.bridges.slack.expect("it is on");
+    assert_eq!(slack.allowed.into_iter().collect::<Vec<_>>(), ["U1", "U2"]);
+    assert_eq!(slack.settings.api_url, "https://slack.com/api");
+    assert!(slack.settings.shortcut.is_some_and(|shortcut| !shortcut.any_message));
+    assert!(whole.warnings.is_empty(), "{:?}", whole.warnings);
+}

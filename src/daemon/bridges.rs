@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tether_actors::bridge::platform::{Failure, Platform};
+use tether_actors::bridge::slack::Slack;
 use tether_actors::bridge::telegram::Telegram;
 use tether_actors::bridge::{BridgeSettings, Bridges, Desk};
 use tether_actors::registry::World;
@@ -24,6 +25,10 @@ pub async fn open(settings: &Settings, world: &World) -> Result<Bridges, String>
 
 fn platforms(settings: &BridgesSettings) -> Result<Vec<BridgeSettings>, Failure> {
     let mut bridges = Vec::new();
+    if let Some(chat) = &settings.slack {
+        let platform: Arc<dyn Platform> = Arc::new(Slack::new(&chat.settings)?);
+        bridges.push(BridgeSettings { platform, allowed: chat.allowed.iter().cloned().collect() });
+    }
     if let Some(chat) = &settings.telegram {
         let platform: Arc<dyn Platform> = Arc::new(Telegram::new(&chat.settings)?);
         bridges.push(BridgeSettings { platform, allowed: chat.allowed.iter().cloned().collect() });

@@ -30,6 +30,8 @@ mod pi;
 mod random_kills;
 mod render;
 mod security;
+mod slack;
+mod slack_faults;
 mod stall;
 mod stream;
 mod telegram;

@@ -33,11 +33,21 @@ impl Handler<Arrived> for Bridge {
     type Result = ResponseActFuture<Self, bool>;
 
     fn handle(&mut self, Arrived(incoming): Arrived, _: &mut Self::Context) -> Self::Result {
-        let (id, position) = (incoming.id.clone(), incoming.position.clone());
+        // What somebody did who may not is no reason to leave out what another does of the same name.
+        let id = match self.may(&incoming.person) {
+            true => incoming.id.clone(),
+            false => format!("{}/{}", incoming.id, incoming.person.id),
+        };
+        let position = incoming.position.clone();
         let nothing = matches!(incoming.what, What::Nothing) || incoming.place == Place::Elsewhere;
         if nothing || self.own.seen.contains(&id) {
+            let first = self.own.position.is_none() && position.is_some();
             self.own.position = position.or(self.own.position.take());
-            return Box::pin(fut::ready(true));
+            // From here on everything is caught up with, so that this is not lost again.
+            return match first {
+                true => Box::pin(self.save_own().into_actor(self)),
+                false => Box::pin(fut::ready(true)),
+            };
         }
         // What a command does twice is done twice, so it is noted first. Words and answers carry their own ids.
         let first = is_command(&incoming, self.deps.platform.traits().prefix);

@@ -258,7 +258,7 @@ pub enum What {
 }
 
 /// A press of a button.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Press {
     /// The button's data.
     pub data: String,
