@@ -1,6 +1,7 @@
 //! `tether init`, the part about chat platforms: what is needed is asked for and tried at once.
 
 use inquire::{Password, Text};
+use tether_actors::bridge::discord::{self, Discord, DiscordSettings};
 use tether_actors::bridge::platform::Platform;
 use tether_actors::bridge::telegram::{Telegram, TelegramSettings};
 
@@ -10,71 +11,138 @@ use crate::config::BridgesSettings;
 
 type Answers = Vec<(&'static str, String)>;
 
-/// Asks for what a chat platform needs, and tries it, until it works or the person has had enough of it. `None` = they
-/// left with Ctrl-C.
-pub fn questions(settings: &BridgesSettings, cx: &mut Context) -> Result<Option<Answers>, Failure> {
-    let question = match &settings.telegram {
-        Some(_) => "Telegram is set up. Change it?",
-        None => "Watch and answer from Telegram?",
-    };
-    match yes_or_no(question, false)? {
-        None => return Ok(None),
-        Some(false) => return Ok(Some(Answers::new())),
-        Some(true) => {}
-    }
-    for line in [
+/// What is asked for one platform.
+struct Guide {
+    title: &'static str,
+    steps: &'static [&'static str],
+    /// The names of the settings, with the questions for them. The first is a secret.
+    questions: [(&'static str, &'static str); 3],
+    /// Makes a client of the answers.
+    client: fn(&Answers) -> Result<Box<dyn Platform>, String>,
+}
+
+const TELEGRAM: Guide = Guide {
+    title: "Telegram",
+    steps: &[
         "  1. Talk to @BotFather, /newbot, and copy the token that it gives.",
         "  2. Make a group, switch on Topics in its settings, add the bot, and make it an administrator",
         "     that may manage topics.",
         "  3. The group's id begins with -100: it is in the address of the group in Telegram's web client.",
         "  4. Your own id: @userinfobot tells it.",
-    ] {
-        cx.out.line(line)?;
+    ],
+    questions: [
+        ("TELEGRAM_BOT_TOKEN", "Bot token"),
+        ("TELEGRAM_FORUM_GROUP_ID", "Group id (negative)"),
+        ("TELEGRAM_ALLOWED_USER_IDS", "Ids of the people who may use it, with commas between"),
+    ],
+    client: |answers| {
+        let settings = TelegramSettings {
+            api_url: "https://api.telegram.org".to_owned(),
+            token: of(answers, "TELEGRAM_BOT_TOKEN"),
+            group: of(answers, "TELEGRAM_FORUM_GROUP_ID")
+                .parse()
+                .map_err(|_| "the group's id is a negative number".to_owned())?,
+        };
+        Ok(Box::new(Telegram::new(&settings).map_err(|failure| failure.to_string())?))
+    },
+};
+
+const DISCORD: Guide = Guide {
+    title: "Discord",
+    steps: &[
+        "  1. discord.com/developers: New Application, then Bot. Switch on \"Message Content Intent\" there, and",
+        "     copy the token (Reset Token).",
+        "  2. OAuth2, URL Generator: scopes bot and applications.commands; permissions View Channels, Send",
+        "     Messages, Create Public Threads, Send Messages in Threads, Manage Threads, Attach Files, Read",
+        "     Message History. Open the address that it makes, and choose your server.",
+        "  3. In Discord: Settings, Advanced, Developer Mode. Then \"Copy Channel ID\" and \"Copy User ID\" are in",
+        "     the menus of a text channel and of yourself.",
+    ],
+    questions: [
+        ("DISCORD_BOT_TOKEN", "Bot token"),
+        ("DISCORD_CHANNEL_ID", "Channel id"),
+        ("DISCORD_ALLOWED_USER_IDS", "Ids of the people who may use it, with commas between"),
+    ],
+    client: |answers| {
+        let settings = DiscordSettings {
+            api_url: discord::API.to_owned(),
+            gateway_url: discord::GATEWAY.to_owned(),
+            token: of(answers, "DISCORD_BOT_TOKEN"),
+            channel: of(answers, "DISCORD_CHANNEL_ID")
+                .parse()
+                .map_err(|_| "the channel's id is a number".to_owned())?,
+            shortcut: None,
+        };
+        Ok(Box::new(Discord::new(&settings).map_err(|failure| failure.to_string())?))
+    },
+};
+
+/// Asks for what the chat platforms need, and tries each, until it works or the person has had enough of it. `None` =
+/// they left with Ctrl-C.
+pub fn questions(settings: &BridgesSettings, cx: &mut Context) -> Result<Option<Answers>, Failure> {
+    let mut all = Answers::new();
+    for (guide, is_set_up) in [(TELEGRAM, settings.telegram.is_some()), (DISCORD, settings.discord.is_some())]
+    {
+        let Some(answers) = guide.questions(is_set_up, cx)? else { return Ok(None) };
+        all.extend(answers);
     }
-    loop {
-        let Some(answers) = telegram()? else { return Ok(None) };
-        match attempt(&answers) {
-            Ok(identity) => {
-                cx.out.line(format!("  It works: {identity}"))?;
-                return Ok(Some(answers));
-            }
-            Err(why) => cx.out.line(format!("  It does not work: {why}"))?,
-        }
-        match yes_or_no("Try again? (no: it is left out)", true)? {
+    Ok(Some(all))
+}
+
+impl Guide {
+    fn questions(&self, is_set_up: bool, cx: &mut Context) -> Result<Option<Answers>, Failure> {
+        let question = match is_set_up {
+            true => format!("{} is set up. Change it?", self.title),
+            false => format!("Watch and answer from {}?", self.title),
+        };
+        match yes_or_no(&question, false)? {
             None => return Ok(None),
-            Some(true) => {}
             Some(false) => return Ok(Some(Answers::new())),
+            Some(true) => {}
         }
+        for line in self.steps {
+            cx.out.line(line)?;
+        }
+        loop {
+            let Some(answers) = self.ask()? else { return Ok(None) };
+            match self.attempt(&answers) {
+                Ok(identity) => {
+                    cx.out.line(format!("  It works: {identity}"))?;
+                    return Ok(Some(answers));
+                }
+                Err(why) => cx.out.line(format!("  It does not work: {why}"))?,
+            }
+            match yes_or_no("Try again? (no: it is left out)", true)? {
+                None => return Ok(None),
+                Some(true) => {}
+                Some(false) => return Ok(Some(Answers::new())),
+            }
+        }
+    }
+
+    fn ask(&self) -> Result<Option<Answers>, Failure> {
+        let mut answers = Answers::new();
+        for (index, (name, question)) in self.questions.into_iter().enumerate() {
+            let answer = match index {
+                0 => Password::new(question).without_confirmation().prompt(),
+                _ => Text::new(question).prompt(),
+            };
+            let Some(answer) = enough(answer)? else { return Ok(None) };
+            answers.push((name, answer.trim().to_owned()));
+        }
+        Ok(Some(answers))
+    }
+
+    /// Whether it works; who the bot is, or what is wrong.
+    fn attempt(&self, answers: &Answers) -> Result<String, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        let client = (self.client)(answers)?;
+        runtime.block_on(client.connect()).map_err(|failure| failure.to_string())
     }
 }
 
-fn telegram() -> Result<Option<Answers>, Failure> {
-    let token = Password::new("Bot token").without_confirmation().prompt();
-    let Some(token) = enough(token)? else { return Ok(None) };
-    let Some(group) = enough(Text::new("Group id (negative)").prompt())? else { return Ok(None) };
-    let Some(people) = enough(Text::new("Ids of the people who may use it, with commas between").prompt())?
-    else {
-        return Ok(None);
-    };
-    Ok(Some(vec![
-        ("TELEGRAM_BOT_TOKEN", token.trim().to_owned()),
-        ("TELEGRAM_FORUM_GROUP_ID", group.trim().to_owned()),
-        ("TELEGRAM_ALLOWED_USER_IDS", people.trim().to_owned()),
-    ]))
-}
-
-/// Whether it works; who the bot is, or what is wrong.
-fn attempt(answers: &Answers) -> Result<String, String> {
-    let of = |wanted: &str| answers.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.clone());
-    let settings = TelegramSettings {
-        api_url: "https://api.telegram.org".to_owned(),
-        token: of("TELEGRAM_BOT_TOKEN").unwrap_or_default(),
-        group: of("TELEGRAM_FORUM_GROUP_ID")
-            .and_then(|group| group.parse().ok())
-            .ok_or("the group's id is a negative number")?,
-    };
-    let telegram = Telegram::new(&settings).map_err(|failure| failure.to_string())?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    runtime.block_on(telegram.connect()).map_err(|failure| failure.to_string())
+fn of(answers: &Answers, wanted: &str) -> String {
+    let found = answers.iter().find(|(name, _)| *name == wanted);
+    found.map(|(_, value)| value.clone()).unwrap_or_default()
 }

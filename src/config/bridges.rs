@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use tether_actors::bridge::discord::{DiscordSettings, Shortcut};
 use tether_actors::bridge::telegram::TelegramSettings;
 
-use super::Reader;
+use super::{Reader, sources};
 
 /// The chat platforms that are set up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct BridgesSettings {
     pub default_platform: Option<String>,
     /// Telegram.
     pub telegram: Option<Chat<TelegramSettings>>,
+    /// Discord.
+    pub discord: Option<Chat<DiscordSettings>>,
     /// What is set and does not go together, for people.
     pub problems: Vec<String>,
 }
@@ -30,15 +33,20 @@ impl BridgesSettings {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let mut problems = Vec::new();
         let telegram = telegram(reader, &mut problems);
+        let discord = discord(reader, &mut problems);
         let default_platform = match reader.word("TETHER_DEFAULT_PLATFORM").as_str() {
             "" | "none" => None,
             "telegram" if telegram.is_none() => {
                 problems.push("TETHER_DEFAULT_PLATFORM is telegram, which is not set up".to_owned());
                 None
             }
+            "discord" if discord.is_none() => {
+                problems.push("TETHER_DEFAULT_PLATFORM is discord, which is not set up".to_owned());
+                None
+            }
             word => Some(word.to_owned()),
         };
-        Self { default_platform, telegram, problems }
+        Self { default_platform, telegram, discord, problems }
     }
 }
 
@@ -62,6 +70,36 @@ fn telegram(reader: &mut Reader<'_>, problems: &mut Vec<String>) -> Option<Chat<
             None
         }
         // A group alone does nothing, and one that is no number was told already.
+        _ => None,
+    }
+}
+
+fn discord(reader: &mut Reader<'_>, problems: &mut Vec<String>) -> Option<Chat<DiscordSettings>> {
+    let token = reader.optional("DISCORD_BOT_TOKEN").filter(|token| !token.is_empty());
+    let channel = reader.optional("DISCORD_CHANNEL_ID").filter(|channel| !channel.is_empty());
+    let mut allowed = ids(&reader.text("DISCORD_ALLOWED_USER_IDS"));
+    allowed.extend(ids(&reader.text("DISCORD_AUTO_PAIR_USER_IDS")));
+    let (api_url, gateway_url) = (reader.text("DISCORD_API_URL"), reader.text("DISCORD_GATEWAY_URL"));
+    let shortcut = sources::flag(&reader.text("TETHER_BRIDGE_REACTION_NEW_SESSION_ENABLED"))
+        .unwrap_or(false)
+        .then(|| Shortcut {
+            emoji: reader.text("TETHER_BRIDGE_REACTION_NEW_SESSION_EMOJI"),
+            any_message: sources::flag(
+                &reader.text("TETHER_BRIDGE_REACTION_NEW_SESSION_ALLOW_PLAIN_MESSAGES"),
+            )
+            .unwrap_or(false),
+        });
+    match (token, channel.map(|channel| channel.parse())) {
+        (Some(token), Some(Ok(channel))) if channel > 0 => {
+            let settings = DiscordSettings { api_url, gateway_url, token, channel, shortcut };
+            Some(Chat { settings, allowed })
+        }
+        (Some(_), None | Some(Ok(_))) => {
+            let missing = "DISCORD_BOT_TOKEN is set and DISCORD_CHANNEL_ID is not, so Discord is off";
+            problems.push(missing.to_owned());
+            None
+        }
+        // A channel alone does nothing, and one that is no number was told already.
         _ => None,
     }
 }

@@ -1,5 +1,7 @@
 //! Every setting, declared once: reading, the annotated example and the README's table come from here.
 
+use super::chat;
+
 /// What a value may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -52,7 +54,7 @@ pub struct Section {
     pub settings: &'static [Setting],
 }
 
-const PLAIN: Setting =
+pub(super) const PLAIN: Setting =
     Setting { name: "", old_name: "", kind: Kind::Text, default: "", doc: "", secret: false, guarded: false };
 
 /// A year in seconds: longer waits are surely a slip of the hand.
@@ -352,47 +354,7 @@ pub const SECTIONS: &[Section] = &[
             },
         ],
     },
-    Section {
-        title: "Chat platforms",
-        settings: &[
-            Setting {
-                name: "TETHER_DEFAULT_PLATFORM",
-                kind: Kind::Word(&["none", "telegram", "slack", "discord"]),
-                default: "none",
-                doc: "chat platform on which new sessions are shown when nothing is said",
-                ..PLAIN
-            },
-            Setting {
-                name: "TELEGRAM_BOT_TOKEN",
-                doc: "token of your Telegram bot, as @BotFather gives it",
-                secret: true,
-                guarded: true,
-                ..PLAIN
-            },
-            Setting {
-                name: "TELEGRAM_FORUM_GROUP_ID",
-                old_name: "TELEGRAM_GROUP_ID",
-                kind: Kind::Number(-9_999_999_999_999, -1),
-                doc: "id (negative) of the group with topics in which the bot is an administrator",
-                guarded: true,
-                ..PLAIN
-            },
-            Setting {
-                name: "TELEGRAM_ALLOWED_USER_IDS",
-                doc: "ids of the people who may use the bot, with commas between; others pair with `tether pair --chat`",
-                guarded: true,
-                ..PLAIN
-            },
-            Setting {
-                name: "TELEGRAM_API_URL",
-                kind: Kind::Url,
-                default: "https://api.telegram.org",
-                doc: "server of the Bot API, if it is one of your own",
-                guarded: true,
-                ..PLAIN
-            },
-        ],
-    },
+    Section { title: "Chat platforms", settings: chat::SETTINGS },
     Section {
         title: "Restart after a crash of an agent",
         settings: &[

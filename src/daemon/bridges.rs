@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tether_actors::bridge::discord::Discord;
 use tether_actors::bridge::platform::{Failure, Platform};
 use tether_actors::bridge::telegram::Telegram;
 use tether_actors::bridge::{BridgeSettings, Bridges, Desk};
@@ -26,6 +27,10 @@ fn platforms(settings: &BridgesSettings) -> Result<Vec<BridgeSettings>, Failure>
     let mut bridges = Vec::new();
     if let Some(chat) = &settings.telegram {
         let platform: Arc<dyn Platform> = Arc::new(Telegram::new(&chat.settings)?);
+        bridges.push(BridgeSettings { platform, allowed: chat.allowed.iter().cloned().collect() });
+    }
+    if let Some(chat) = &settings.discord {
+        let platform: Arc<dyn Platform> = Arc::new(Discord::new(&chat.settings)?);
         bridges.push(BridgeSettings { platform, allowed: chat.allowed.iter().cloned().collect() });
     }
     Ok(bridges)

@@ -163,6 +163,11 @@ impl Bridge {
         done()
     }
 
+    /// Tells what the message shows anyway, where that is how a press ends.
+    fn confirm(&self, token: String, words: &str) -> Work<()> {
+        if self.deps.platform.traits().toasts { self.toast(token, words.to_owned()) } else { done() }
+    }
+
     /// Does a command; `edits` is the message that its answer takes the place of.
     fn command(
         &mut self,
@@ -290,7 +295,7 @@ impl Bridge {
             Err(words) => self.tell(&lane, token, &format!("⚠️ {words}")),
             Ok(Step::Chosen) => {
                 self.redraw(&lane, &approval);
-                token.map_or_else(done, |token| self.toast(token, "Noted.".to_owned()))
+                token.map_or_else(done, |token| self.confirm(token, "Noted."))
             }
             Ok(Step::Whole) => {
                 if let Some(thread) = self.threads.get_mut(&lane) {
@@ -328,7 +333,7 @@ impl Bridge {
                     Ok(approval) => {
                         bridge.settle(&lane, &approval);
                         let words = if allowed { "Allowed." } else { "Denied." };
-                        token.map_or_else(done, |token| bridge.toast(token, words.to_owned()))
+                        token.map_or_else(done, |token| bridge.confirm(token, words))
                     }
                     Err(GateError::AlreadyAnswered(approval)) => {
                         bridge.settle(&lane, &approval);

@@ -114,7 +114,9 @@ impl Gateway {
         let base = base.trim_end_matches('/').to_owned();
         match address(&base) {
             Some(base) => Ok(Self { base, token: format!("Bot {}", token.trim_start_matches("Bot ")) }),
-            None => Err(Failure::Broken("DISCORD_GATEWAY_URL is no address of a WebSocket (wss://…)".to_owned())),
+            None => {
+                Err(Failure::Broken("DISCORD_GATEWAY_URL is no address of a WebSocket (wss://…)".to_owned()))
+            }
         }
     }
 
@@ -139,15 +141,20 @@ impl Gateway {
             failures += 1;
             match ended {
                 Ended::Broken(failure) => return failure,
-                Ended::Full => return Failure::Unsure("more is written in Discord than can be dealt with".to_owned()),
+                Ended::Full => {
+                    return Failure::Unsure("more is written in Discord than can be dealt with".to_owned());
+                }
                 Ended::Lost(why) if failures > TRIES => return Failure::Unsure(why),
-                Ended::Lost(why) => tracing::info!(why, "the connection to Discord's gateway ended, making a new one"),
+                Ended::Lost(why) => {
+                    tracing::info!(why, "the connection to Discord's gateway ended, making a new one")
+                }
             }
             // Their own address may be what does not work.
             if failures > 1 {
                 resume = None;
             }
-            tokio::time::sleep(if failures == 1 { Duration::from_millis(200) } else { backoff(failures) }).await;
+            tokio::time::sleep(if failures == 1 { Duration::from_millis(200) } else { backoff(failures) })
+                .await;
         }
     }
 
@@ -157,7 +164,8 @@ impl Gateway {
         if let Some(session) = session {
             config = config.session(session);
             // A proxy, or a server of one's own, stays in between.
-            let theirs = resume.and_then(address).filter(|_| self.base == GATEWAY).filter(|url| is_discords(url));
+            let theirs =
+                resume.and_then(address).filter(|_| self.base == GATEWAY).filter(|url| is_discords(url));
             config = config.resume_url(theirs.unwrap_or_else(|| self.base.clone()));
         }
         Shard::with_config(ShardId::ONE, config.build())
@@ -256,29 +264,41 @@ mod tests {
     #[test]
     fn only_discords_own_addresses_are_gone_on_at() {
         assert!(is_discords("wss://gateway-us-east1-b.discord.gg"));
-        for other in ["ws://gateway.discord.gg", "wss://discord.gg.evil.example", "wss://evil.example/.discord.gg"] {
+        for other in
+            ["ws://gateway.discord.gg", "wss://discord.gg.evil.example", "wss://evil.example/.discord.gg"]
+        {
             assert!(!is_discords(other), "{other}");
         }
         for wrong in ["https://gateway.discord.gg", "gateway", "wss://", "ws://a/?x=1"] {
             assert!(Gateway::new(wrong, "t").is_err(), "{wrong}");
         }
-        assert_eq!(Gateway::new("ws://127.0.0.1:1/gateway/", "Bot t").unwrap().base, "ws://127.0.0.1:1/gateway");
+        assert_eq!(
+            Gateway::new("ws://127.0.0.1:1/gateway/", "Bot t").unwrap().base,
+            "ws://127.0.0.1:1/gateway"
+        );
     }
 
     #[test]
     fn an_event_that_cannot_be_read_is_passed_over_alone() {
         let wrote = r#"{"op":0,"s":3,"t":"MESSAGE_CREATE","d":{"id":"5","channel_id":"6","new_field":{},"type":0,
             "author":{"id":"7","username":"ann","colour":1},"content":"hi"}}"#;
-        assert!(matches!(event(wrote), Some(Event::Wrote(message)) if message.content == "hi" && message.id == 5));
-        for other in ["{", "{}", r#"{"op":0,"t":"MESSAGE_CREATE","d":{"id":5}}"#, r#"{"op":0,"t":"NEW_THING","d":1}"#] {
+        assert!(
+            matches!(event(wrote), Some(Event::Wrote(message)) if message.content == "hi" && message.id == 5)
+        );
+        for other in
+            ["{", "{}", r#"{"op":0,"t":"MESSAGE_CREATE","d":{"id":5}}"#, r#"{"op":0,"t":"NEW_THING","d":1}"#]
+        {
             assert!(event(other).is_none(), "{other}");
         }
     }
 
     #[test]
     fn a_position_is_read_as_it_was_written_and_anything_else_is_none() {
-        let position =
-            Position { session: Some(Session::new(7, "s".to_owned())), resume: Some("wss://x".to_owned()), last: 9 };
+        let position = Position {
+            session: Some(Session::new(7, "s".to_owned())),
+            resume: Some("wss://x".to_owned()),
+            last: 9,
+        };
         assert_eq!(Position::read(&position.write()), position);
         assert_eq!(Position::read("12345"), Position::default());
         assert_eq!(Position::read(""), Position::default());

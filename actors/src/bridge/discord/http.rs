@@ -119,7 +119,10 @@ impl Http {
         let unsure = |error: reqwest::Error| Failure::Unsure(error.without_url().to_string());
         let response = self.0.client.get(url).send().await.map_err(unsure)?;
         if !response.status().is_success() {
-            return Err(Failure::Refused(format!("Discord does not hand it out (HTTP {})", response.status().as_u16())));
+            return Err(Failure::Refused(format!(
+                "Discord does not hand it out (HTTP {})",
+                response.status().as_u16()
+            )));
         }
         let mut bytes = BytesMut::new();
         let mut stream = response.bytes_stream();
@@ -150,7 +153,9 @@ impl Inner {
 
     async fn once(&self, request: &Request) -> Result<Bytes, Trouble> {
         let permit = self.permit(request).await?;
-        let unsure = |error: reqwest::Error| Trouble::Unsure(format!("Discord is not reached: {}", error.without_url()));
+        let unsure = |error: reqwest::Error| {
+            Trouble::Unsure(format!("Discord is not reached: {}", error.without_url()))
+        };
         let response = self.build(request).send().await.map_err(unsure)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         permit.complete(limits(&headers));
@@ -170,13 +175,15 @@ impl Inner {
 
     /// Waits until the limiter lets the call through; not for long.
     async fn permit(&self, request: &Request) -> Result<Permit, Trouble> {
-        let limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().clone();
+        let limiter =
+            self.limiter.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().clone();
         let path = request.path().split('?').next().unwrap_or_default().to_owned();
         let endpoint = Endpoint { method: request.method(), path };
         let (tell, mut told) = oneshot::channel();
         let acquired = limiter.acquire_if(endpoint, move |bucket| {
             let reset = bucket.filter(|bucket| bucket.remaining == 0).map(|bucket| bucket.reset_at);
-            let wait = reset.map(|at| at.saturating_duration_since(Instant::now())).filter(|wait| *wait > SHORT);
+            let wait =
+                reset.map(|at| at.saturating_duration_since(Instant::now())).filter(|wait| *wait > SHORT);
             let goes = wait.is_none();
             let _ = tell.send(wait);
             goes

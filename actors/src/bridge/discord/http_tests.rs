@@ -16,7 +16,10 @@ fn the_wait_is_as_long_as_discord_says_and_unknown_when_it_does_not() {
         other => panic!("{other:?}"),
     };
     let none = HeaderMap::new;
-    assert_eq!(slow(none(), r#"{"message":"m","retry_after":1.5,"global":false}"#), Some(Duration::from_millis(1_500)));
+    assert_eq!(
+        slow(none(), r#"{"message":"m","retry_after":1.5,"global":false}"#),
+        Some(Duration::from_millis(1_500))
+    );
     assert_eq!(slow(none(), r#"{"retry_after":86400,"global":true}"#), Some(Duration::from_secs(86_400)));
     assert_eq!(slow(headers(&[("retry-after", "65")]), "<html>"), Some(Duration::from_secs(65)));
     assert_eq!(slow(none(), "<html>"), None);
@@ -26,7 +29,8 @@ fn the_wait_is_as_long_as_discord_says_and_unknown_when_it_does_not() {
 
 #[test]
 fn an_error_says_what_is_to_be_done() {
-    let failure = |status, body: &str, about| trouble(status, &HeaderMap::new(), body.as_bytes()).failure(about);
+    let failure =
+        |status, body: &str, about| trouble(status, &HeaderMap::new(), body.as_bytes()).failure(about);
     let broken = |status, body: &str, words: &str| match failure(status, body, About::Home) {
         Failure::Broken(why) => assert!(why.contains(words), "{why}"),
         other => panic!("{other:?}"),
@@ -45,7 +49,10 @@ fn an_error_says_what_is_to_be_done() {
     let form = r#"{"code":50035,"message":"Invalid Form Body","errors":{"content":{"_errors":[{"code":"X",
         "message":"Must be 2000 or fewer in length."}]}}}"#;
     let said = failure(400, form, About::Thread).to_string();
-    assert_eq!(said, "Discord refuses (50035): Invalid Form Body (content: Must be 2000 or fewer in length.)");
+    assert_eq!(
+        said,
+        "Discord refuses (50035): Invalid Form Body (content: Must be 2000 or fewer in length.)"
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! From what the gateway tells to the inbox: in order, what was typed while nobody heard first.
 
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -23,6 +25,8 @@ const APART: i64 = 10_000;
 /// Messages that are asked for at a time, and how often in one channel.
 const PAGE: u16 = 100;
 const PAGES: usize = 20;
+/// Nonces that are remembered.
+const REMEMBERED: usize = 2_000;
 /// So often is a question to Discord repeated before hearing begins anew.
 const TRIES: u32 = 5;
 
@@ -42,6 +46,31 @@ pub struct Listener {
     pub places: Places,
     pub home: Snowflake,
     pub shortcut: Option<Shortcut>,
+    /// What was sent from here.
+    pub sent: Sent,
+}
+
+/// The nonces of what was sent from here of late: what the bot says under another one, another program says.
+#[derive(Debug, Default)]
+pub struct Sent(Mutex<VecDeque<String>>);
+
+impl Sent {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something is about to be sent.
+    pub fn note(&self, nonce: &str) {
+        let mut sent = self.lock();
+        if sent.len() >= REMEMBERED {
+            sent.pop_front();
+        }
+        sent.push_back(nonce.to_owned());
+    }
+
+    fn has(&self, nonce: &str) -> bool {
+        self.lock().iter().any(|sent| sent == nonce)
+    }
 }
 
 /// Who and where the bot is.
@@ -67,12 +96,33 @@ impl Listener {
         mut told: mpsc::Receiver<Told>,
         inbox: &Inbox,
     ) -> Failure {
+        // What is told before that was said before this began.
+        let mut live = false;
         while let Some(told) = told.recv().await {
+            live |= matches!(told.event, Event::Began(_) | Event::WentOn);
+            if live && self.is_anothers(us, &told.event) {
+                return Failure::Broken(
+                    "another program speaks for this bot in the same channel (a second daemon?): give each a bot, or a \
+                     channel, of its own"
+                        .to_owned(),
+                );
+            }
             if let Err(failure) = self.one(us, &mut position, told, inbox).await {
                 return failure;
             }
         }
         Failure::Unsure("the connection to Discord's gateway ended".to_owned())
+    }
+
+    /// Whether the bot said something here that was not sent from here.
+    fn is_anothers(&self, us: Us, event: &Event) -> bool {
+        let Event::Wrote(message) = event else { return false };
+        let nonce = message.nonce.as_ref().and_then(|nonce| nonce.as_str());
+        let here = matches!(
+            self.places.place(message.channel_id, message.guild_id),
+            Some(Place::Home | Place::Thread(_))
+        );
+        here && message.author.id == us.bot && nonce.is_some_and(|nonce| !self.sent.has(nonce))
     }
 
     async fn one(&self, us: Us, position: &mut Position, told: Told, inbox: &Inbox) -> Result<(), Failure> {
@@ -184,7 +234,8 @@ impl Listener {
         }
         let since = first_of(made_at(position.last).saturating_sub(APART));
         let active = || Request::builder(&Route::GetActiveThreads { guild_id: us.guild }).build();
-        let threads = self.get::<ActiveThreads>(active).await?.map(|active| active.threads).unwrap_or_default();
+        let threads =
+            self.get::<ActiveThreads>(active).await?.map(|active| active.threads).unwrap_or_default();
         let mut channels = vec![self.home];
         for thread in threads.iter().filter(|thread| thread.parent_id == Some(self.home)) {
             self.places.learn(thread);
@@ -221,7 +272,8 @@ impl Listener {
                 channel_id: channel,
                 limit: Some(PAGE),
             };
-            let found = self.get::<Vec<Message>>(|| Request::builder(&route).build()).await?.unwrap_or_default();
+            let found =
+                self.get::<Vec<Message>>(|| Request::builder(&route).build()).await?.unwrap_or_default();
             let count = found.len();
             after = found.iter().map(|message| message.id).max().unwrap_or(after);
             missed.extend(found);
@@ -303,7 +355,11 @@ fn words(message: Message, bot: Snowflake) -> Option<What> {
     let mut files: Vec<FileRef> = message.attachments.iter().map(file).collect();
     for forwarded in message.message_snapshots.iter().map(|snapshot| &snapshot.message) {
         let quoted: Vec<_> = forwarded.content.lines().map(|line| format!("> {line}")).collect();
-        text = [text, quoted.join("\n")].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n");
+        text = [text, quoted.join("\n")]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join("\n\n");
         files.extend(forwarded.attachments.iter().map(file));
     }
     if let Some(replied) = message.referenced_message.as_ref().filter(|replied| !replied.author.bot) {

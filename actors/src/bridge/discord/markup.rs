@@ -32,7 +32,8 @@ fn escape_with_links(out: &mut String, text: &str, mut start: bool) {
     while let Some(at) = rest.find("https://").into_iter().chain(rest.find("http://")).min() {
         let (before, tail) = rest.split_at(at);
         let end = tail.find(|c: char| c.is_whitespace() || "<>\"|\\()`*'".contains(c)).unwrap_or(tail.len());
-        let address = tail.get(..end).unwrap_or_default().trim_end_matches(['.', ',', ';', ':', '!', '?', '_', '~']);
+        let address =
+            tail.get(..end).unwrap_or_default().trim_end_matches(['.', ',', ';', ':', '!', '?', '_', '~']);
         let after_word = before.chars().next_back().is_some_and(char::is_alphanumeric);
         let shown = safe_link(address).filter(|address| !after_word && address.len() > "https://".len());
         escape(out, before, start);
@@ -67,7 +68,7 @@ impl Dialect for Markdown {
         if style.code {
             let (fence, pad) = if inner.contains('`') { ("``", " ") } else { ("`", "") };
             let inner = inner.replace('`', "`\u{200b}");
-            part(out);
+            part(out, before.filter(|_| lead == 0));
             out.push_str(&format!("{fence}{pad}{inner}{pad}{fence}"));
             return out.push_str(tail.unwrap_or_default());
         }
@@ -76,7 +77,7 @@ impl Dialect for Markdown {
         let wanted = [("**", style.bold), ("*", italic), ("~~", style.strike)];
         let marks: Vec<&str> = wanted.into_iter().filter(|(_, on)| *on).map(|(mark, _)| mark).collect();
         if !marks.is_empty() {
-            part(out);
+            part(out, before.filter(|_| lead == 0));
         }
         marks.iter().for_each(|mark| out.push_str(mark));
         match &style.link {
@@ -107,9 +108,9 @@ impl Dialect for Markdown {
     }
 }
 
-/// Parts what is written now from a mark that ends just here.
-fn part(out: &mut String) {
-    if out.ends_with(['*', '~', '`', '_']) {
+/// Parts what is marked now from a mark that may end just before.
+fn part(out: &mut String, before: Option<char>) {
+    if before.is_some_and(|c| !c.is_whitespace()) {
         out.push(NOTHING);
     }
 }

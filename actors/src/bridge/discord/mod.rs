@@ -35,7 +35,7 @@ use self::markup::Markdown;
 use self::places::Places;
 use self::threads::Threads;
 use self::wire::{Channel, Snowflake, User, made_at};
-use self::words::{ARCHIVED, About, HAS_A_THREAD, LOCKED, Trouble};
+use self::words::{ARCHIVED, About, HAS_A_THREAD, LOCKED};
 use super::markup::{Dialect, Doc, bold, cut, plain};
 use super::platform::*;
 use crate::domain::time::Stamp;
@@ -105,7 +105,7 @@ impl Discord {
         Ok(Self {
             gateway: Gateway::new(&settings.gateway_url, &settings.token)?,
             threads: Threads::new(http.clone()),
-            listener: Listener { http, places: Places::new(home), home, shortcut },
+            listener: Listener { http, places: Places::new(home), home, shortcut, sent: Default::default() },
             traits: Traits {
                 name: "discord",
                 title: "Discord",
@@ -149,8 +149,10 @@ impl Discord {
         &self,
         channel: Snowflake,
         about: About,
+        nonce: &str,
         request: impl Fn() -> Result<Request, twilight_http::Error> + Send + Sync,
     ) -> Result<Sent, Failure> {
+        self.listener.sent.note(nonce);
         let sent: Posted = self.reopening(channel, about, request).await?;
         let id: Snowflake = number(&sent.id)?;
         Ok(Sent { id: sent.id, at: Stamp::from_unix_millis(made_at(id)) })
@@ -211,8 +213,11 @@ impl Platform for Discord {
         self.http().renew();
         let ask = |route: &Route<'_>| Request::builder(route).build();
         let home = self.listener.home;
-        let bot: User =
-            self.http().call(ask(&Route::GetCurrentUser)).await.map_err(|trouble| trouble.failure(About::Home))?;
+        let bot: User = self
+            .http()
+            .call(ask(&Route::GetCurrentUser))
+            .await
+            .map_err(|trouble| trouble.failure(About::Home))?;
         let application: Application = self
             .http()
             .call(ask(&Route::GetCurrentUserApplicationInfo))
@@ -261,7 +266,8 @@ impl Platform for Discord {
         let title = cut(&title.replace(['\n', '\r'], " "), self.traits.thread_title);
         let title = if title.trim().is_empty() { "session".to_owned() } else { title };
         let (text, _) = Doc::default().line([plain("🧵 "), bold(title.clone())]).render_one(&Markdown);
-        let head = self.send(&Place::Home, &Message { text, quiet: true, ..Message::default() }, nonce).await?;
+        let head =
+            self.send(&Place::Home, &Message { text, quiet: true, ..Message::default() }, nonce).await?;
         let (home, message) = (self.listener.home, number(&head.id)?);
         let route = Route::CreateThreadFromMessage { channel_id: home, message_id: message };
         let body = json!({ "name": title, "auto_archive_duration": threads::AWAKE });
@@ -271,7 +277,9 @@ impl Platform for Discord {
             Err(trouble) if trouble.code() == HAS_A_THREAD => {}
             Err(trouble) => {
                 return Err(match trouble.failure(About::Home) {
-                    Failure::MessageGone => Failure::Unsure("somebody deleted the head of a new thread".to_owned()),
+                    Failure::MessageGone => {
+                        Failure::Unsure("somebody deleted the head of a new thread".to_owned())
+                    }
                     failure => failure,
                 });
             }
@@ -292,7 +300,8 @@ impl Platform for Discord {
     async fn send(&self, place: &Place, message: &Message, nonce: &str) -> Result<Sent, Failure> {
         let (channel, about) = self.channel_of(place)?;
         let route = Route::CreateMessage { channel_id: channel };
-        self.post(channel, about, || Request::builder(&route).json(&show::new(message, nonce)).build()).await
+        self.post(channel, about, nonce, || Request::builder(&route).json(&show::new(message, nonce)).build())
+            .await
     }
 
     async fn edit(&self, place: &Place, id: &str, message: &Message) -> Result<(), Failure> {
@@ -308,7 +317,7 @@ impl Platform for Discord {
         let (caption, _) = Doc::text(&file.caption).render_one(&Markdown);
         let route = Route::CreateMessage { channel_id: channel };
         let request = || Request::builder(&route).form(show::file(file, &caption.markup, nonce)).build();
-        self.post(channel, about, request).await
+        self.post(channel, about, nonce, request).await
     }
 
     async fn fetch(&self, file: &FileRef, limit: u64) -> Result<Bytes, Failure> {

@@ -68,7 +68,8 @@ fn place(places: &Places, interaction: &Interaction) -> Place {
     if let Some(channel) = &interaction.channel {
         places.learn(channel);
     }
-    let Some(channel) = interaction.channel_id.or(interaction.channel.as_ref().map(|channel| channel.id)) else {
+    let Some(channel) = interaction.channel_id.or(interaction.channel.as_ref().map(|channel| channel.id))
+    else {
         return Place::Elsewhere;
     };
     places.place(channel, interaction.guild_id).unwrap_or(Place::Elsewhere)
@@ -87,7 +88,10 @@ fn plan(interaction: &Interaction, place: &Place) -> Option<Plan> {
         2 => {
             let given = data.options.iter().find_map(|option| option.value.as_str()).unwrap_or_default();
             let line = format!("{} {given}", data.name.as_deref()?).trim().to_owned();
-            Some(Plan { answer: json!({ "type": 5, "data": { "flags": 64 } }), did: Some(Did::Command(line)) })
+            Some(Plan {
+                answer: json!({ "type": 5, "data": { "flags": 64 } }),
+                did: Some(Did::Command(line)),
+            })
         }
         3 => {
             let (message, custom_id) = (message?, data.custom_id.as_deref()?);
@@ -96,8 +100,7 @@ fn plan(interaction: &Interaction, place: &Place) -> Option<Plan> {
                 let form = show::form(pressed, message.id, &message.components);
                 return Some(Plan { answer: json!({ "type": 9, "data": form }), did: None });
             }
-            let did =
-                Did::Press { data: pressed.to_owned(), message: message.id.to_string(), words: None };
+            let did = Did::Press { data: pressed.to_owned(), message: message.id.to_string(), words: None };
             Some(Plan { answer: heard, did: Some(did) })
         }
         5 => {
@@ -125,8 +128,11 @@ impl Did {
 async fn answer(http: Http, id: Snowflake, token: String, answer: Value) -> bool {
     let begun = Instant::now();
     loop {
-        let route =
-            Route::InteractionCallback { interaction_id: id, interaction_token: &token, with_response: false };
+        let route = Route::InteractionCallback {
+            interaction_id: id,
+            interaction_token: &token,
+            with_response: false,
+        };
         let request = Request::builder(&route).json(&answer).use_authorization_token(false).build();
         let left = DEADLINE.saturating_sub(begun.elapsed());
         match tokio::time::timeout(left, http.call::<IgnoredAny>(request)).await {

@@ -89,7 +89,8 @@ pub fn changed(message: &Message) -> Body<'_> {
 
 /// A message that is a file.
 pub fn file(file: &FileOut, caption: &str, nonce: &str) -> Form {
-    let name: String = file.name.chars().map(|c| if c.is_control() || "\"\\/".contains(c) { '_' } else { c }).collect();
+    let name: String =
+        file.name.chars().map(|c| if c.is_control() || "\"\\/".contains(c) { '_' } else { c }).collect();
     let body = Body {
         content: caption,
         components: Vec::new(),
@@ -219,7 +220,8 @@ pub fn filled<'a>(custom_id: &'a str, components: &Value) -> Option<(&'a str, &'
 pub fn commands() -> Value {
     let shown = COMMANDS.iter().filter(|(name, ..)| *name != "start");
     let all = shown.map(|(name, argument, does)| {
-        let words = json!({ "type": 3, "name": "words", "description": cut(argument, 100), "required": false });
+        let words =
+            json!({ "type": 3, "name": "words", "description": cut(argument, 100), "required": false });
         let options = if argument.is_empty() { json!([]) } else { json!([words]) };
         json!({ "name": name, "type": 1, "description": cut(does, 100), "options": options })
     });

@@ -22,10 +22,16 @@ fn sent(message: &Message) -> Value {
 fn a_message_mentions_nobody_has_no_preview_and_comes_once() {
     let sent = sent(&message(vec![buttons(1)]));
     assert_eq!(sent["allowed_mentions"], json!({ "parse": [], "replied_user": false }));
-    assert_eq!((&sent["nonce"], &sent["enforce_nonce"], &sent["flags"]), (&json!("abc"), &json!(true), &json!(4)));
+    assert_eq!(
+        (&sent["nonce"], &sent["enforce_nonce"], &sent["flags"]),
+        (&json!("abc"), &json!(true), &json!(4))
+    );
     assert_eq!(sent["message_reference"], json!({ "message_id": "5", "fail_if_not_exists": false }));
     let button = &sent["components"][0]["components"][0];
-    assert_eq!((&button["type"], &button["style"], &button["custom_id"]), (&json!(2), &json!(3), &json!("k.0")));
+    assert_eq!(
+        (&button["type"], &button["style"], &button["custom_id"]),
+        (&json!(2), &json!(3), &json!("k.0"))
+    );
     assert_eq!(button["label"].as_str().unwrap().chars().count(), 80);
     let changed = serde_json::to_value(show::changed(&message(Vec::new()))).unwrap();
     assert_eq!(changed["components"], json!([]), "buttons go when none are wanted");
@@ -60,7 +66,8 @@ fn what_is_chosen_of_a_menu_is_a_press_of_its_entry() {
 
 #[test]
 fn a_form_brings_back_its_button_its_message_and_the_words() {
-    let components = json!([{ "type": 1, "components": [{ "custom_id": "k.2!", "label": "Deny, because…" }] }]);
+    let components =
+        json!([{ "type": 1, "components": [{ "custom_id": "k.2!", "label": "Deny, because…" }] }]);
     let form = show::form("k.2!", 77, &components);
     assert_eq!(form["title"], "Deny, because…");
     let id = form["custom_id"].as_str().unwrap();
@@ -91,7 +98,11 @@ fn the_commands_are_such_as_discord_takes() {
 
 #[test]
 fn a_files_name_cannot_break_out_of_its_header() {
-    let file = FileOut { name: "a\"\r\nb/c\\.txt".to_owned(), bytes: Bytes::from_static(b"xyz"), caption: String::new() };
+    let file = FileOut {
+        name: "a\"\r\nb/c\\.txt".to_owned(),
+        bytes: Bytes::from_static(b"xyz"),
+        caption: String::new(),
+    };
     let sent = String::from_utf8(show::file(&file, "cap", "n").build()).unwrap();
     assert!(sent.contains("filename=\"a___b_c_.txt\""), "{sent}");
     assert!(sent.contains("\"parse\":[]") && sent.contains("\"enforce_nonce\":true"), "{sent}");

@@ -61,7 +61,8 @@ impl Threads {
 
     /// Takes a thread out again that was put away.
     pub async fn reopen(&self, thread: Snowflake) -> Result<(), Failure> {
-        let fields = Map::from_iter([("archived".to_owned(), json!(false)), ("locked".to_owned(), json!(false))]);
+        let fields =
+            Map::from_iter([("archived".to_owned(), json!(false)), ("locked".to_owned(), json!(false))]);
         match patch(&self.http, thread, &fields).await {
             Ok(()) => Ok(()),
             // All else need not wait with it.
@@ -75,7 +76,11 @@ impl Threads {
         lock(&later).insert(thread, fields);
         tokio::spawn(async move {
             for _ in 0..TRIES {
-                tracing::info!(thread, seconds = wait.as_secs(), "a thread's change waits, as Discord wants it");
+                tracing::info!(
+                    thread,
+                    seconds = wait.as_secs(),
+                    "a thread's change waits, as Discord wants it"
+                );
                 tokio::time::sleep(wait).await;
                 let fields = lock(&later).get(&thread).cloned().unwrap_or_default();
                 match change(&http, thread, &fields).await {

@@ -190,6 +190,9 @@ pub struct Message {
     /// Words 0, a reply 19; others are Discord's own notices.
     #[serde(default, rename = "type")]
     pub kind: u8,
+    /// What its sender called it; told by the gateway only.
+    #[serde(default)]
+    pub nonce: Option<Value>,
     /// Present where a webhook wrote it.
     #[serde(default)]
     pub webhook_id: Option<Value>,
@@ -218,9 +221,6 @@ impl Message {
 /// Somebody put a reaction on a message.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Reaction {
-    /// Who.
-    #[serde(deserialize_with = "id")]
-    pub user_id: Snowflake,
     /// Where.
     #[serde(deserialize_with = "id")]
     pub channel_id: Snowflake,
@@ -248,9 +248,6 @@ pub struct Interaction {
     /// Its id.
     #[serde(deserialize_with = "id")]
     pub id: Snowflake,
-    /// The bot's application.
-    #[serde(deserialize_with = "id")]
-    pub application_id: Snowflake,
     /// A command 2, a press 3, a form 5.
     #[serde(rename = "type")]
     pub kind: u8,

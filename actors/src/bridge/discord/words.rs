@@ -125,7 +125,9 @@ pub fn closed(code: u16) -> Option<Failure> {
             "Discord does not let the bot read messages: switch on \"Message Content Intent\" (discord.com/developers, \
              your application, Bot, Privileged Gateway Intents)"
         }
-        4010 | 4011 => "the bot is in so many servers that Discord wants several connections: use a bot of its own",
+        4010 | 4011 => {
+            "the bot is in so many servers that Discord wants several connections: use a bot of its own"
+        }
         4012 | 4013 => "Discord does not speak this version of its gateway any more: update Tether",
         _ => return None,
     };
