@@ -105,7 +105,7 @@ async fn a_daemon_killed_around_a_send_loses_nothing_and_says_nothing_twice() {
 
     stage.daemon.kill9();
     // Discord tells them that this failed, so it must not count later.
-    let press = discord.presses(ALICE, &card, "Allow").await;
+    discord.presses(ALICE, &card, "Allow").await;
     discord.writes(ALICE, &thread, "typed meanwhile").await;
     let pressed = Instant::now();
     eventually("Discord has given the press up", 10, || async {

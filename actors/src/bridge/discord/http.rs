@@ -141,7 +141,9 @@ impl Inner {
         let mut tries = 1;
         loop {
             match self.once(request).await {
-                Err(Trouble::Slow { after: Some(after), why }) if after <= SHORT && tries < TRIES => {
+                Err(Trouble::Slow { after: Some(after), why, all: false })
+                    if after <= SHORT && tries < TRIES =>
+                {
                     tracing::debug!(why, ?after, "Discord wants a pause");
                     tries += 1;
                     tokio::time::sleep(after).await;
@@ -188,7 +190,7 @@ impl Inner {
             let _ = tell.send(wait);
             goes
         });
-        let slow = |after, why: &str| Trouble::Slow { after, why: why.to_owned() };
+        let slow = |after, why: &str| Trouble::Slow { after, why: why.to_owned(), all: false };
         match tokio::time::timeout(PATIENCE / 2, acquired).await {
             Ok(Some(permit)) => Ok(permit),
             Ok(None) => Err(slow(told.try_recv().ok().flatten(), "the allowance for this is used up")),
@@ -253,7 +255,9 @@ fn trouble(status: u16, headers: &HeaderMap, body: &[u8]) -> Trouble {
         (429, code) if code != 30_046 => {
             let said = json.as_ref().and_then(|json| json.get("retry_after")).and_then(Value::as_f64);
             let after = said.or_else(|| number(headers, "retry-after")).and_then(pause);
-            Trouble::Slow { after, why: message }
+            let global = json.as_ref().and_then(|json| json.get("global")).and_then(Value::as_bool);
+            let all = global.unwrap_or(json.is_none()) || headers.contains_key("x-ratelimit-global");
+            Trouble::Slow { after, why: message, all }
         }
         (500.., _) | (408, _) => Trouble::Unsure(format!("Discord is ill (HTTP {status})")),
         _ => Trouble::Refused { status, code, message },

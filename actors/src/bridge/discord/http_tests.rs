@@ -25,6 +25,9 @@ fn the_wait_is_as_long_as_discord_says_and_unknown_when_it_does_not() {
     assert_eq!(slow(none(), "<html>"), None);
     assert_eq!(slow(none(), r#"{"retry_after":-1}"#), None);
     assert_eq!(slow(none(), r#"{"retry_after":1e300}"#), None);
+    let all = |body: &str| matches!(trouble(429, &none(), body.as_bytes()), Trouble::Slow { all: true, .. });
+    assert!(all(r#"{"retry_after":1,"global":true}"#) && all("<html>"));
+    assert!(!all(r#"{"retry_after":1,"global":false}"#));
 }
 
 #[test]

@@ -20,8 +20,8 @@ pub const LOCKED: u64 = 160_005;
 /// Why a call did nothing, or may have done nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trouble {
-    /// Too much at once.
-    Slow { after: Option<Duration>, why: String },
+    /// Too much at once; `all` = whatever is called, not only this.
+    Slow { after: Option<Duration>, why: String, all: bool },
     /// Nobody knows.
     Unsure(String),
     /// Discord says no.
@@ -53,7 +53,7 @@ impl Trouble {
     /// What is to be done about it.
     pub fn failure(self, about: About) -> Failure {
         let (status, code, message) = match self {
-            Self::Slow { after, why } => return Failure::Slow { after, why },
+            Self::Slow { after, why, .. } => return Failure::Slow { after, why },
             Self::Unsure(why) => return Failure::Unsure(why),
             Self::Refused { status, code, message } => (status, code, message),
         };
