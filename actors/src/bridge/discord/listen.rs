@@ -100,12 +100,16 @@ impl Listener {
         let mut live = false;
         while let Some(told) = told.recv().await {
             live |= matches!(told.event, Event::Began(_) | Event::WentOn);
-            if live && self.is_anothers(us, &told.event) {
-                return Failure::Broken(
-                    "another program speaks for this bot in the same channel (a second daemon?): give each a bot, or a \
-                     channel, of its own"
-                        .to_owned(),
-                );
+            match self.is_anothers(us, &told.event).await {
+                Ok(true) if live => {
+                    return Failure::Broken(
+                        "another program speaks for this bot in the same channel (a second daemon?): give each a bot, \
+                         or a channel, of its own"
+                            .to_owned(),
+                    );
+                }
+                Ok(_) => {}
+                Err(failure) => return failure,
             }
             if let Err(failure) = self.one(us, &mut position, told, inbox).await {
                 return failure;
@@ -115,14 +119,14 @@ impl Listener {
     }
 
     /// Whether the bot said something here that was not sent from here.
-    fn is_anothers(&self, us: Us, event: &Event) -> bool {
-        let Event::Wrote(message) = event else { return false };
+    async fn is_anothers(&self, us: Us, event: &Event) -> Result<bool, Failure> {
+        let Event::Wrote(message) = event else { return Ok(false) };
         let nonce = message.nonce.as_ref().and_then(|nonce| nonce.as_str());
-        let here = matches!(
-            self.places.place(message.channel_id, message.guild_id),
-            Some(Place::Home | Place::Thread(_))
-        );
-        here && message.author.id == us.bot && nonce.is_some_and(|nonce| !self.sent.has(nonce))
+        if message.author.id != us.bot || nonce.is_none_or(|nonce| self.sent.has(nonce)) {
+            return Ok(false);
+        }
+        let place = self.ask(|| self.places.find(&self.http, message.channel_id, message.guild_id)).await?;
+        Ok(matches!(place, Place::Home | Place::Thread(_)))
     }
 
     async fn one(&self, us: Us, position: &mut Position, told: Told, inbox: &Inbox) -> Result<(), Failure> {
