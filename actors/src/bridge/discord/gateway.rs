@@ -208,8 +208,8 @@ async fn listen(shard: &mut Shard, out: &mpsc::Sender<Told>, prepare: &(impl Fn(
                 }
                 why = format!("Discord's gateway ended the connection ({code})");
             }
-            Some(Ok(Message::Text(text))) => match event(&text) {
-                Some(event) => {
+            Some(Ok(Message::Text(text))) => {
+                if let Some(event) = event(&text) {
                     begun |= matches!(event, Event::Began(_) | Event::WentOn);
                     let (session, resume) = (shard.session().cloned(), shard.resume_url().map(str::to_owned));
                     let mut told = Told { event, session, resume, heard: None };
@@ -218,8 +218,7 @@ async fn listen(shard: &mut Shard, out: &mpsc::Sender<Told>, prepare: &(impl Fn(
                         return Ended::Full;
                     }
                 }
-                None => {}
-            },
+            }
         }
         if matches!(shard.state(), ShardState::Disconnected { .. } | ShardState::FatallyClosed) {
             return Ended::Lost(why);
