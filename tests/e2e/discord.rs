@@ -314,7 +314,7 @@ async fn a_reaction_makes_a_session_of_a_message_once() {
 }
 
 fn text_is_status(message: &Value) -> bool {
-    text(message).contains("📝")
+    text(message).contains("discord.com/channels")
 }
 
 #[tokio::test]
