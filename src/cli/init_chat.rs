@@ -1,6 +1,7 @@
 //! `tether init`, the part about chat platforms: what is needed is asked for and tried at once.
 
 use inquire::{Password, Text};
+use tether_actors::bridge::discord::{self, Discord, DiscordSettings};
 use tether_actors::bridge::platform::Platform;
 use tether_actors::bridge::slack::{self, Slack, SlackSettings};
 use tether_actors::bridge::telegram::{Telegram, TelegramSettings};
@@ -87,11 +88,46 @@ const SLACK: Guide = Guide {
     },
 };
 
+const DISCORD: Guide = Guide {
+    title: "Discord",
+    steps: &[
+        "  1. discord.com/developers: New Application, then Bot. Switch on \"Message Content Intent\" there, and",
+        "     copy the token (Reset Token).",
+        "  2. OAuth2, URL Generator: scopes bot and applications.commands; permissions View Channels, Send",
+        "     Messages, Create Public Threads, Send Messages in Threads, Manage Threads, Attach Files, Read",
+        "     Message History. Open the address that it makes, and choose your server.",
+        "  3. In Discord: Settings, Advanced, Developer Mode. Then \"Copy Channel ID\" and \"Copy User ID\" are in",
+        "     the menus of a text channel and of yourself.",
+    ],
+    questions: &[
+        ("DISCORD_BOT_TOKEN", "Bot token"),
+        ("DISCORD_CHANNEL_ID", "Channel id"),
+        ("DISCORD_ALLOWED_USER_IDS", "Ids of the people who may use it, with commas between"),
+    ],
+    client: |answers| {
+        let settings = DiscordSettings {
+            api_url: discord::API.to_owned(),
+            gateway_url: discord::GATEWAY.to_owned(),
+            token: of(answers, "DISCORD_BOT_TOKEN"),
+            channel: of(answers, "DISCORD_CHANNEL_ID")
+                .parse()
+                .map_err(|_| "the channel's id is a number".to_owned())?,
+            shortcut: None,
+        };
+        Ok(Box::new(Discord::new(&settings).map_err(|failure| failure.to_string())?))
+    },
+};
+
 /// Asks for what the chat platforms need, and tries each, until it works or the person has had enough of it. `None` =
 /// they left with Ctrl-C.
 pub fn questions(settings: &BridgesSettings, cx: &mut Context) -> Result<Option<Answers>, Failure> {
     let mut all = Answers::new();
-    for (guide, is_set_up) in [(TELEGRAM, settings.telegram.is_some()), (SLACK, settings.slack.is_some())] {
+    let guides = [
+        (TELEGRAM, settings.telegram.is_some()),
+        (SLACK, settings.slack.is_some()),
+        (DISCORD, settings.discord.is_some()),
+    ];
+    for (guide, is_set_up) in guides {
         let Some(answers) = guide.questions(is_set_up, cx)? else { return Ok(None) };
         all.extend(answers);
     }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use tether_actors::bridge::slack::{Shortcut, SlackSettings};
+use tether_actors::bridge::discord::{self, DiscordSettings};
+use tether_actors::bridge::slack::{self, SlackSettings};
 use tether_actors::bridge::telegram::TelegramSettings;
 
-use super::Reader;
+use super::{Reader, sources};
 
 /// The chat platforms that are set up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct BridgesSettings {
     pub slack: Option<Chat<SlackSettings>>,
     /// Telegram.
     pub telegram: Option<Chat<TelegramSettings>>,
+    /// Discord.
+    pub discord: Option<Chat<DiscordSettings>>,
     /// What is set and does not go together, for people.
     pub problems: Vec<String>,
 }
@@ -34,6 +37,7 @@ impl BridgesSettings {
         let mut problems = Vec::new();
         let slack = slack(reader, &mut problems);
         let telegram = telegram(reader, &mut problems);
+        let discord = discord(reader, &mut problems);
         let default_platform = match reader.word("TETHER_DEFAULT_PLATFORM").as_str() {
             "" | "none" => None,
             "telegram" if telegram.is_none() => {
@@ -44,14 +48,18 @@ impl BridgesSettings {
                 problems.push("TETHER_DEFAULT_PLATFORM is slack, which is not set up".to_owned());
                 None
             }
+            "discord" if discord.is_none() => {
+                problems.push("TETHER_DEFAULT_PLATFORM is discord, which is not set up".to_owned());
+                None
+            }
             word => Some(word.to_owned()),
         };
-        Self { default_platform, slack, telegram, problems }
+        Self { default_platform, slack, telegram, discord, problems }
     }
 }
 
 fn flag(reader: &mut Reader<'_>, name: &'static str) -> bool {
-    super::sources::flag(&reader.text(name)).unwrap_or_default()
+    sources::flag(&reader.text(name)).unwrap_or_default()
 }
 
 /// Ids with commas or blanks between them.
@@ -83,7 +91,7 @@ fn slack(reader: &mut Reader<'_>, problems: &mut Vec<String>) -> Option<Chat<Sla
     let values = names.map(|name| reader.optional(name).filter(|value| !value.is_empty()));
     let allowed = ids(&reader.text("SLACK_ALLOWED_USER_IDS"));
     let api_url = reader.text("SLACK_API_URL");
-    let shortcut = flag(reader, "TETHER_BRIDGE_REACTION_NEW_SESSION_ENABLED").then(|| Shortcut {
+    let shortcut = flag(reader, "TETHER_BRIDGE_REACTION_NEW_SESSION_ENABLED").then(|| slack::Shortcut {
         emoji: reader.text("TETHER_BRIDGE_REACTION_NEW_SESSION_EMOJI"),
         any_message: flag(reader, "TETHER_BRIDGE_REACTION_NEW_SESSION_ALLOW_PLAIN_MESSAGES"),
     });
@@ -103,5 +111,30 @@ fn slack(reader: &mut Reader<'_>, problems: &mut Vec<String>) -> Option<Chat<Sla
             problems.push(format!("{} is not set, so Slack is off", missing.join(" and ")));
             None
         }
+    }
+}
+
+fn discord(reader: &mut Reader<'_>, problems: &mut Vec<String>) -> Option<Chat<DiscordSettings>> {
+    let token = reader.optional("DISCORD_BOT_TOKEN").filter(|token| !token.is_empty());
+    let channel = reader.optional("DISCORD_CHANNEL_ID").filter(|channel| !channel.is_empty());
+    let mut allowed = ids(&reader.text("DISCORD_ALLOWED_USER_IDS"));
+    allowed.extend(ids(&reader.text("DISCORD_AUTO_PAIR_USER_IDS")));
+    let (api_url, gateway_url) = (reader.text("DISCORD_API_URL"), reader.text("DISCORD_GATEWAY_URL"));
+    let shortcut = flag(reader, "TETHER_BRIDGE_REACTION_NEW_SESSION_ENABLED").then(|| discord::Shortcut {
+        emoji: reader.text("TETHER_BRIDGE_REACTION_NEW_SESSION_EMOJI"),
+        any_message: flag(reader, "TETHER_BRIDGE_REACTION_NEW_SESSION_ALLOW_PLAIN_MESSAGES"),
+    });
+    match (token, channel.map(|channel| channel.parse())) {
+        (Some(token), Some(Ok(channel))) if channel > 0 => {
+            let settings = DiscordSettings { api_url, gateway_url, token, channel, shortcut };
+            Some(Chat { settings, allowed })
+        }
+        (Some(_), None | Some(Ok(_))) => {
+            let missing = "DISCORD_BOT_TOKEN is set and DISCORD_CHANNEL_ID is not, so Discord is off";
+            problems.push(missing.to_owned());
+            None
+        }
+        // A channel alone does nothing, and one that is no number was told already.
+        _ => None,
     }
 }

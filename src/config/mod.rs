@@ -6,6 +6,7 @@
 
 pub mod agents;
 pub mod bridges;
+mod chat;
 pub mod docs;
 pub mod file;
 pub mod git;

@@ -1,5 +1,7 @@
 //! Every setting, declared once: reading, the annotated example and the README's table come from here.
 
+use super::chat;
+
 /// What a value may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -52,7 +54,7 @@ pub struct Section {
     pub settings: &'static [Setting],
 }
 
-const PLAIN: Setting =
+pub(super) const PLAIN: Setting =
     Setting { name: "", old_name: "", kind: Kind::Text, default: "", doc: "", secret: false, guarded: false };
 
 /// A year in seconds: longer waits are surely a slip of the hand.
@@ -352,101 +354,7 @@ pub const SECTIONS: &[Section] = &[
             },
         ],
     },
-    Section {
-        title: "Chat platforms",
-        settings: &[
-            Setting {
-                name: "TETHER_DEFAULT_PLATFORM",
-                kind: Kind::Word(&["none", "telegram", "slack", "discord"]),
-                default: "none",
-                doc: "chat platform on which new sessions are shown when nothing is said",
-                ..PLAIN
-            },
-            Setting {
-                name: "TELEGRAM_BOT_TOKEN",
-                doc: "token of your Telegram bot, as @BotFather gives it",
-                secret: true,
-                guarded: true,
-                ..PLAIN
-            },
-            Setting {
-                name: "TELEGRAM_FORUM_GROUP_ID",
-                old_name: "TELEGRAM_GROUP_ID",
-                kind: Kind::Number(-9_999_999_999_999, -1),
-                doc: "id (negative) of the group with topics in which the bot is an administrator",
-                guarded: true,
-                ..PLAIN
-            },
-            Setting {
-                name: "TELEGRAM_ALLOWED_USER_IDS",
-                doc: "ids of the people who may use the bot, with commas between; others pair with `tether pair --chat`",
-                guarded: true,
-                ..PLAIN
-            },
-            Setting {
-                name: "TELEGRAM_API_URL",
-                kind: Kind::Url,
-                default: "https://api.telegram.org",
-                doc: "server of the Bot API, if it is one of your own",
-                guarded: true,
-                ..PLAIN
-            },
-            Setting {
-                name: "SLACK_BOT_TOKEN",
-                doc: "bot token (xoxb-…) of your Slack app",
-                secret: true,
-                guarded: true,
-                ..PLAIN
-            },
-            Setting {
-                name: "SLACK_APP_TOKEN",
-                doc: "app-level token (xapp-…) of your Slack app, for Socket Mode",
-                secret: true,
-                guarded: true,
-                ..PLAIN
-            },
-            Setting {
-                name: "SLACK_CHANNEL_ID",
-                doc: "id of the channel in which the bot makes a thread for each session",
-                guarded: true,
-                ..PLAIN
-            },
-            Setting {
-                name: "SLACK_ALLOWED_USER_IDS",
-                doc: "member ids of the people who may use the bot, with commas between; others pair with `tether pair --chat`",
-                guarded: true,
-                ..PLAIN
-            },
-            Setting {
-                name: "SLACK_API_URL",
-                kind: Kind::Url,
-                default: "https://slack.com/api",
-                doc: "address of Slack's Web API, if it is behind a server of your own",
-                guarded: true,
-                ..PLAIN
-            },
-            Setting {
-                name: "TETHER_BRIDGE_REACTION_NEW_SESSION_ENABLED",
-                kind: Kind::Flag,
-                default: "1",
-                doc: "a reaction on `!new …` with words below it makes a session that begins with them (Slack, Discord)",
-                ..PLAIN
-            },
-            Setting {
-                name: "TETHER_BRIDGE_REACTION_NEW_SESSION_EMOJI",
-                default: "✅",
-                doc: "which reaction",
-                ..PLAIN
-            },
-            Setting {
-                name: "TETHER_BRIDGE_REACTION_NEW_SESSION_ALLOW_PLAIN_MESSAGES",
-                kind: Kind::Flag,
-                default: "0",
-                doc: "any message will do, for a session in the daemon's own directory",
-                ..PLAIN
-            },
-        ],
-    },
+    Section { title: "Chat platforms", settings: chat::SETTINGS },
     Section {
         title: "Restart after a crash of an agent",
         settings: &[

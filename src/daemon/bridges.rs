@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tether_actors::bridge::discord::Discord;
 use tether_actors::bridge::platform::{Failure, Platform};
 use tether_actors::bridge::slack::Slack;
 use tether_actors::bridge::telegram::Telegram;
@@ -31,6 +32,10 @@ fn platforms(settings: &BridgesSettings) -> Result<Vec<BridgeSettings>, Failure>
     }
     if let Some(chat) = &settings.telegram {
         let platform: Arc<dyn Platform> = Arc::new(Telegram::new(&chat.settings)?);
+        bridges.push(BridgeSettings { platform, allowed: chat.allowed.iter().cloned().collect() });
+    }
+    if let Some(chat) = &settings.discord {
+        let platform: Arc<dyn Platform> = Arc::new(Discord::new(&chat.settings)?);
         bridges.push(BridgeSettings { platform, allowed: chat.allowed.iter().cloned().collect() });
     }
     Ok(bridges)

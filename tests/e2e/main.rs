@@ -11,6 +11,8 @@ mod command_line;
 mod contract;
 mod daemon_killed;
 mod demo_agent;
+mod discord;
+mod discord_faults;
 mod disk;
 mod elsewhere;
 mod examples;

@@ -41,16 +41,20 @@ impl Handler<Arrived> for Bridge {
         let position = incoming.position.clone();
         let nothing = matches!(incoming.what, What::Nothing) || incoming.place == Place::Elsewhere;
         if nothing || self.own.seen.contains(&id) {
-            let first = self.own.position.is_none() && position.is_some();
+            let is_first = self.own.position.is_none() && position.is_some();
             self.own.position = position.or(self.own.position.take());
-            // From here on everything is caught up with, so that this is not lost again.
-            return match first {
+            // Where hearing began is kept at once, so that a restart misses nothing.
+            return match is_first {
                 true => Box::pin(self.save_own().into_actor(self)),
                 false => Box::pin(fut::ready(true)),
             };
         }
+        // What a stranger does is not done, and hinders nobody from doing the same.
+        let prefix = self.deps.platform.traits().prefix;
+        let counts = self.may(&incoming.person)
+            || matches!(command_of(&incoming.what, prefix), Some(Command::Pair(_)));
         // What a command does twice is done twice, so it is noted first. Words and answers carry their own ids.
-        let first = is_command(&incoming, self.deps.platform.traits().prefix);
+        let first = counts && command_of(&incoming.what, prefix).is_some();
         let noted: Work<bool> = match first {
             true => {
                 self.own.note(&id);
@@ -64,7 +68,9 @@ impl Handler<Arrived> for Bridge {
             }
             let dealt_with = bridge.hear(incoming);
             Box::pin(dealt_with.then(move |(), bridge, ctx| {
-                bridge.own.note(&id);
+                if counts {
+                    bridge.own.note(&id);
+                }
                 bridge.own.position = position.or(bridge.own.position.take());
                 bridge.pump_all(ctx);
                 bridge.save_own().into_actor(bridge)
@@ -73,11 +79,14 @@ impl Handler<Arrived> for Bridge {
     }
 }
 
-fn is_command(incoming: &Incoming, prefix: char) -> bool {
-    match &incoming.what {
-        What::Command { .. } => true,
-        What::Text { text, .. } => typed::command(text, prefix).is_some(),
-        What::Press(_) | What::Nothing => false,
+fn command_of(what: &What, prefix: char) -> Option<Command> {
+    match what {
+        What::Command { line, .. } => {
+            let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+            Some(typed::named(name, argument))
+        }
+        What::Text { text, .. } => typed::command(text, prefix),
+        What::Press(_) | What::Nothing => None,
     }
 }
 
@@ -93,14 +102,8 @@ impl Bridge {
     fn hear(&mut self, incoming: Incoming) -> Work<()> {
         let Incoming { id, person, place, at, what, .. } = incoming;
         let prefix = self.deps.platform.traits().prefix;
-        let (command, token) = match &what {
-            What::Command { line, token } => {
-                let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-                (Some(typed::named(name, argument)), token.clone())
-            }
-            What::Text { text, .. } => (typed::command(text, prefix), None),
-            _ => (None, None),
-        };
+        let command = command_of(&what, prefix);
+        let token = if let What::Command { token, .. } = &what { token.clone() } else { None };
         if !self.may(&person) {
             return self.stranger(&person, &place, command, &what, token);
         }
@@ -171,6 +174,11 @@ impl Bridge {
         let deps = self.deps.clone();
         actix::spawn(async move { deps.platform.answer_press(&token, &words).await });
         done()
+    }
+
+    /// Tells what the message shows anyway, where that is how a press ends.
+    fn confirm(&self, token: String, words: &str) -> Work<()> {
+        if self.deps.platform.traits().toasts { self.toast(token, words.to_owned()) } else { done() }
     }
 
     /// Does a command; `edits` is the message that its answer takes the place of.
@@ -300,7 +308,7 @@ impl Bridge {
             Err(words) => self.tell(&lane, token, &format!("⚠️ {words}")),
             Ok(Step::Chosen) => {
                 self.redraw(&lane, &approval);
-                token.map_or_else(done, |token| self.toast(token, "Noted.".to_owned()))
+                token.map_or_else(done, |token| self.confirm(token, "Noted."))
             }
             Ok(Step::Whole) => {
                 if let Some(thread) = self.threads.get_mut(&lane) {
@@ -338,7 +346,7 @@ impl Bridge {
                     Ok(approval) => {
                         bridge.settle(&lane, &approval);
                         let words = if allowed { "Allowed." } else { "Denied." };
-                        token.map_or_else(done, |token| bridge.toast(token, words.to_owned()))
+                        token.map_or_else(done, |token| bridge.confirm(token, words))
                     }
                     Err(GateError::AlreadyAnswered(approval)) => {
                         bridge.settle(&lane, &approval);

@@ -89,7 +89,7 @@ pub struct Traits {
     pub file_out: u64,
     /// The largest file that can be fetched, in bytes.
     pub file_in: u64,
-    /// Whether a press and its message's buttons can be updated in one go, so that no toast is needed.
+    /// Whether the one who pressed is told even what the message shows then, because a press must be answered.
     pub toasts: bool,
 }
 

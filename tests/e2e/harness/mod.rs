@@ -7,6 +7,7 @@ pub mod acp;
 pub mod api;
 pub mod cli;
 pub mod daemon;
+pub mod discord;
 pub mod home;
 pub mod mcp_client;
 pub mod model;
