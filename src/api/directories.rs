@@ -44,7 +44,7 @@ pub async fn existing(path: &str) -> Result<PathBuf, ApiError> {
 
 /// Whether the folder is the top of a work tree.
 pub async fn has_git(folder: &Path) -> bool {
-    tokio::fs::symlink_metadata(folder.join(".git")).await.is_ok()
+    tether_actors::workspace::is_top(folder).await
 }
 
 /// `~` and `~/x` below the home directory, others as they are; `None` for what cannot be a path.

@@ -324,7 +324,10 @@ async fn a_work_tree_beside_a_local_repository_is_made_and_removed() {
         (!directory.exists() && branches == "main").then_some(())
     })
     .await;
-    let plain = stage.cli(&["new", "--worktree", "/tmp"]).await;
+    // An agent's sandbox leaves such a folder behind; it makes no repository.
+    let folder = stage.home.path().join("plain");
+    std::fs::create_dir_all(folder.join(".git")).expect("made");
+    let plain = stage.cli(&["new", "--worktree", folder.to_str().expect("a name")]).await;
     assert!(plain.code == 1 && plain.err.contains("is not a git repository"), "{plain:?}");
     let wrong = stage.cli(&["new", "--clone", "https://h/x.git", "/tmp"]).await;
     assert_ne!(wrong.code, 0);

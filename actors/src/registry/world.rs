@@ -25,7 +25,7 @@ use crate::gate::{AnswerApproval, ApprovalRef, GateError, GetGrants, RevokeGrant
 use crate::log::{Append, Class, Log, ReadModel, Write};
 use crate::session::*;
 use crate::traced::Traced;
-use crate::workspace::{Removed, Source, Workspaces, branch_of};
+use crate::workspace::{Removed, Source, Workspaces, branch_of, is_top};
 
 /// What a new session is to be.
 #[derive(Clone, Debug, Default)]
@@ -236,7 +236,7 @@ impl World {
     pub(super) async fn record_of(&self, new: NewSession) -> SessionRecord {
         let now = Stamp::now();
         let has_git = match &new.directory {
-            Some(directory) => tokio::fs::symlink_metadata(directory.join(".git")).await.is_ok(),
+            Some(directory) => is_top(directory).await,
             None => false,
         };
         let branch = match new.directory.clone().filter(|_| has_git) {

@@ -232,7 +232,7 @@ impl Workspaces {
     /// # Errors
     /// It is no work tree, or git refuses.
     pub async fn forget_checkpoints(&self, folder: &Path, session: &SessionId) -> Result<(), GitError> {
-        if tokio::fs::symlink_metadata(folder.join(".git")).await.is_err() {
+        if !super::is_top(folder).await {
             return Ok(());
         }
         let git = Git::at(self, folder, false).await?;

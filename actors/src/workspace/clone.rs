@@ -74,7 +74,7 @@ impl Workspaces {
                 begin.as_deref().map(names::branch).transpose()?;
             }
             Source::Local { directory, .. } => {
-                if tokio::fs::symlink_metadata(directory.join(".git")).await.is_err() {
+                if !super::is_top(directory).await {
                     let text = format!("Directory '{}' is not a git repository", directory.display());
                     return Err(GitError::Invalid(text));
                 }

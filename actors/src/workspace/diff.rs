@@ -67,8 +67,7 @@ impl Workspaces {
     /// # Errors
     /// git cannot read the repository.
     pub async fn diff(&self, folder: &Path) -> Result<Diff, GitError> {
-        let is_top = tokio::fs::symlink_metadata(folder.join(".git")).await.is_ok();
-        if folder.as_os_str().is_empty() || !is_top {
+        if folder.as_os_str().is_empty() || !super::is_top(folder).await {
             return Ok(Diff::default());
         }
         let _leave = self.look().await?;

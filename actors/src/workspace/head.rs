@@ -50,6 +50,16 @@ fn seen(c: char) -> char {
     }
 }
 
+/// Whether this is the top of a work tree. Not any folder `.git` makes it one: sandboxes of agents leave empty ones
+/// behind when they are killed.
+pub async fn is_top(directory: &Path) -> bool {
+    let place = directory.join(".git");
+    match tokio::fs::metadata(&place).await {
+        Ok(found) if found.is_dir() => tokio::fs::symlink_metadata(place.join("HEAD")).await.is_ok(),
+        found => found.is_ok(),
+    }
+}
+
 /// The repository's own folder of a work tree whose top this is.
 fn git_dir(directory: &Path) -> Option<PathBuf> {
     let place = directory.join(".git");

@@ -33,7 +33,7 @@ pub use clone::{MadeWorkspace, Source};
 pub use diff::{Diff, FileDiff, StagedDiff};
 pub use disk::{FoundWorkspace, KnownRepo, Removed};
 pub use error::GitError;
-pub use head::branch_of;
+pub use head::{branch_of, is_top};
 pub use look::{ChangedFile, Commit, RepoStatus};
 pub use names::{branch as branch_name, clone_url, redacted};
 pub use request::{PullRequest, PullRequestWanted};

@@ -120,7 +120,7 @@ impl Workspaces {
         if folder.as_os_str().is_empty() {
             return Err(GitError::Invalid("Session has no directory assigned".to_owned()));
         }
-        if tokio::fs::symlink_metadata(folder.join(".git")).await.is_err() {
+        if !super::is_top(folder).await {
             return Err(GitError::Invalid(format!(
                 "Directory '{}' is not a git repository",
                 folder.display()
