@@ -159,7 +159,7 @@ async fn make(api: &Api, wanted: CreateSession, made_under: Option<OnceMark>) ->
         let known = agents.names().collect::<Vec<_>>().join(", ");
         return Err(ApiError::invalid(format!("Invalid adapter '{adapter}': the adapters are {known}")));
     }
-    let platform = bridges::wanted_platform(&api, wanted.platform)?;
+    let platform = bridges::wanted_platform(api, wanted.platform)?;
     let directory = match &wanted.directory {
         Some(directory) => Some(directories::existing(directory).await?),
         None => None,
