@@ -15,6 +15,7 @@ mod discord;
 mod discord_faults;
 mod disk;
 mod elsewhere;
+mod elsewhere_others;
 mod examples;
 mod export;
 mod external;
