@@ -8,7 +8,7 @@
 //! * Every bound session has a [lane](record::Lane): its thread, how far its events were told (`cursor`), what is yet
 //!   to be sent (`outbox`), which message shows which approval (`cards`). A lane is kept in the log as one value under
 //!   `c/<platform>/<session>`, so these change together, and before anything is sent.
-//! * What an agent does becomes [effects](turn::Effect), these become messages in the outbox, in order. The first one is
+//! * What an agent does becomes effects, these become messages in the outbox, in order. The first one is
 //!   sent, and taken away once the platform has it. Killed in between, it is sent again, under the same nonce.
 //! * What is being written just now is shown by editing a message (`live`), no more often than the platform allows;
 //!   the cursor stays where the text began until it has ended, so a restart goes on with the same message.

@@ -7,7 +7,7 @@
 //! daemon finds it again. When it dies, the sessions that used it come for another one, and that one is started after
 //! a delay that grows with each death; while that delay is long they are refused, with words.
 //!
-//! Who has a [`Lease`] may use it. It is no part of any session's processes: its environment carries a marker of its
+//! Who has a `Lease` may use it. It is no part of any session's processes: its environment carries a marker of its
 //! own, and what its tools start carries the session's (see `opencode/tether.js`).
 
 mod address;

@@ -1,6 +1,6 @@
 //! Discord: a thread of a channel a session, through the gateway and the API.
 //!
-//! Connections, routes and the limiter are twilight's; how they are used is told in [`gateway`] and [`http`]. What is
+//! Connections, routes and the limiter are twilight's; how they are used is told in `gateway` and `http`. What is
 //! sent bears a nonce that Discord keeps for some minutes, so that nothing that is sent again comes twice; a thread
 //! hangs on a message that is sent so, for the same reason.
 

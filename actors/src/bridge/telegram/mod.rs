@@ -1,6 +1,6 @@
 //! Telegram: a topic of a forum group a session, through the Bot API with long polling.
 //!
-//! Types and methods are frankenstein's, the transport is ours (see [`http`]). An update that frankenstein does not know
+//! Types and methods are frankenstein's, the transport is ours (see `http`). An update that frankenstein does not know
 //! is passed over, alone.
 
 mod http;
