@@ -100,6 +100,19 @@ pub struct Health {
     pub problem: Option<String>,
 }
 
+/// What became of an input.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Said {
+    /// The session after it.
+    #[serde(flatten)]
+    pub session: Session,
+    /// Whether it waits for the running turn to end.
+    pub queued: bool,
+    /// Whether it went into the running turn.
+    #[serde(default)]
+    pub steered: bool,
+}
+
 /// A chat platform, as `GET /api/bridges` tells of it.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub struct BridgeStatus {
@@ -291,10 +304,11 @@ impl Client {
         self.call(request.json(&json!({ "prompt": prompt }))).await
     }
 
-    /// Says something to a session.
-    pub async fn input(&self, session: &str, text: &str) -> Result<Session, ClientError> {
+    /// Says something to a session; with `steer` into the running turn, if the agent takes words while it works.
+    pub async fn input(&self, session: &str, text: &str, steer: bool) -> Result<Said, ClientError> {
         let request = self.request(Method::POST, &["api", "sessions", session, "input"]);
-        self.call(request.json(&json!({ "text": text }))).await
+        let body = if steer { json!({ "text": text, "steer": true }) } else { json!({ "text": text }) };
+        self.call(request.json(&body)).await
     }
 
     /// Stops the running turn; with `force`, an agent that has not stopped is ended.

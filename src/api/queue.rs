@@ -1,12 +1,13 @@
 //! Inputs that wait for the running turn to end.
 
 use actix_web::web::{Data, Json};
-use actix_web::{HttpRequest, delete, get};
+use actix_web::{HttpRequest, delete, get, post};
 use serde::Serialize;
 use serde_json::{Value, json};
-use tether_actors::domain::ids::InputId;
+use tether_actors::domain::ids::{InputId, SessionId};
 use tether_actors::domain::session::{Input, InputState};
 use tether_actors::domain::time::Stamp;
+use tether_actors::session::Queue;
 
 use super::Api;
 use super::auth::Caller;
@@ -32,6 +33,8 @@ pub(super) struct QueuedInput {
     by: Option<String>,
     /// Given by the daemon itself after a crash.
     synthetic: bool,
+    /// Whether it could be sent into the running turn now.
+    can_steer: bool,
 }
 
 /// A picture, without its bytes.
@@ -43,8 +46,8 @@ struct PictureView {
     bytes: usize,
 }
 
-impl From<Input> for QueuedInput {
-    fn from(input: Input) -> Self {
+impl QueuedInput {
+    fn new(input: Input, can_steer: bool) -> Self {
         let images = input.images.into_iter().map(|image| PictureView {
             media_type: image.media_type,
             filename: image.filename,
@@ -59,6 +62,7 @@ impl From<Input> for QueuedInput {
             created_at: input.created_at,
             by: input.by,
             synthetic: input.synthetic,
+            can_steer,
         }
     }
 }
@@ -71,8 +75,26 @@ pub(super) async fn list_queue(
     api: Data<Api>,
     path: SessionPath,
 ) -> Result<Json<Vec<QueuedInput>>, ApiError> {
-    let inputs = api.world.queue(&path.id()?).await?;
-    Ok(Json(inputs.into_iter().map(QueuedInput::from).collect()))
+    let Queue { inputs, can_steer } = api.world.queue(&path.id()?).await?;
+    Ok(Json(inputs.into_iter().map(|input| QueuedInput::new(input, can_steer)).collect()))
+}
+
+/// Send a queued input now, into the running turn. Which agents take words while they work: Claude Code, Codex,
+/// OpenCode and Pi.
+#[utoipa::path(
+    tag = "sessions", params(("id" = String, Path), ("input_id" = String, Path)),
+    responses((status = 200), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody))
+)]
+#[post("/api/sessions/{id}/queue/{input_id}/steer")]
+pub(super) async fn steer_input(
+    caller: Caller,
+    api: Data<Api>,
+    path: SessionPath,
+    req: HttpRequest,
+) -> Result<Json<Value>, ApiError> {
+    let (session, input) = queued(&api, path, &req)?;
+    api.world.steer(&session, input, caller.actor()).await?;
+    Ok(Json(json!({"ok": true})))
 }
 
 /// Take a queued input back.
@@ -87,14 +109,20 @@ pub(super) async fn withdraw_input(
     path: SessionPath,
     req: HttpRequest,
 ) -> Result<Json<Value>, ApiError> {
+    let (session, input) = queued(&api, path, &req)?;
+    api.world.withdraw_input(&session, input, caller.actor()).await?;
+    Ok(Json(json!({"ok": true})))
+}
+
+/// Which queued input of which session is meant.
+fn queued(api: &Api, path: SessionPath, req: &HttpRequest) -> Result<(SessionId, InputId), ApiError> {
     let session = path.id()?;
     api.session(&session)?;
-    let input = path_id(&req, "input_id");
+    let input = path_id(req, "input_id");
     if !is_uuid(input) {
         return Err(ApiError::not_found(format!(
             "no queued input {input}: it was sent or withdrawn already"
         )));
     }
-    api.world.withdraw_input(&session, InputId::from(input), caller.actor()).await?;
-    Ok(Json(json!({"ok": true})))
+    Ok((session, InputId::from(input)))
 }

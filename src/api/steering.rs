@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tether_actors::domain::ids::InputId;
 use tether_actors::domain::session::{Image, Session};
-use tether_actors::session::{GiveInput, Start};
+use tether_actors::session::{GiveInput, InputAccepted, Start};
 
 use super::auth::Caller;
 use super::error::ApiError;
@@ -70,6 +70,9 @@ pub(super) struct SendInput {
     /// A UUID of the client's choice: sent again under it, an input is taken once.
     #[schema(value_type = Option<String>)]
     input_id: Option<InputId>,
+    /// Not to wait for the running turn to end, if the agent takes words while it works.
+    #[schema(default = false, required = false)]
+    steer: bool,
 }
 
 impl FromFields for SendInput {
@@ -82,6 +85,7 @@ impl FromFields for SendInput {
             text: fields.required_text("text", 1, usize::MAX),
             images: images::read(fields),
             input_id: input_id(fields),
+            steer: fields.flag("steer").unwrap_or(false),
         }
     }
 }
@@ -121,6 +125,8 @@ pub(super) struct InputAnswer {
     input_id: InputId,
     /// Whether it waits for the running turn to end.
     queued: bool,
+    /// Whether it went into the running turn.
+    steered: bool,
 }
 
 /// Say something to the agent. While a turn runs it is queued, and sent when the turn ends.
@@ -135,10 +141,14 @@ pub(super) async fn send_input(
     path: SessionPath,
     body: Body<SendInput>,
 ) -> Result<Json<InputAnswer>, ApiError> {
-    let Body(SendInput { text, images, input_id }) = body;
+    let Body(SendInput { text, images, input_id, steer }) = body;
     let input = GiveInput { text, images, input_id, by: caller.actor() };
-    let accepted = api.world.input(&path.id()?, input).await?;
-    Ok(Json(InputAnswer { session: accepted.session, input_id: accepted.input_id, queued: accepted.queued }))
+    let session = path.id()?;
+    let InputAccepted { session: view, input_id, queued } = api.world.input(&session, input).await?;
+    // An agent that takes none gets it when its turn ends, and one that was sent meanwhile is where it should be.
+    let steered =
+        steer && queued && api.world.steer(&session, input_id.clone(), caller.actor()).await.is_ok();
+    Ok(Json(InputAnswer { session: view, input_id, queued: queued && !steered, steered }))
 }
 
 /// How to stop a turn.

@@ -271,6 +271,9 @@ pub struct InputArgs {
     /// What to say
     #[arg(required = true)]
     pub text: Vec<String>,
+    /// Into the running turn, without waiting for its end, if the agent takes words while it works
+    #[arg(long)]
+    pub now: bool,
 }
 
 /// `tether watch`

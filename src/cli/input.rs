@@ -8,10 +8,16 @@ use super::{Context, Failure, resolve};
 pub async fn run(args: &InputArgs, mut cx: Context) -> Result<(), Failure> {
     let client = cx.client()?;
     let session = resolve::session(&client, &args.session).await?;
-    let after = client.input(session.id.as_str(), &args.text.join(" ")).await?;
+    let after = client.input(session.id.as_str(), &args.text.join(" "), args.now).await?;
     if cx.json {
         return cx.out.json(&after);
     }
-    let state = after.state.as_str().to_ascii_lowercase();
-    Ok(cx.out.line(format!("Sent to {} ({state})", short(after.id.as_str(), 12)))?)
+    let state = after.session.state.as_str().to_ascii_lowercase();
+    let id = after.session.id.as_str();
+    cx.out.line(format!("Sent to {} ({state})", short(id, 12)))?;
+    if args.now && after.queued {
+        cx.out
+            .line("  Queued: its agent takes no words while it works, and gets them when the turn ends.")?;
+    }
+    Ok(())
 }

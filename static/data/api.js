@@ -72,6 +72,7 @@ export const configure = (session, change) => call('PATCH', at(session, '/detail
 export const diff = (session) => call('GET', at(session, '/diff'));
 export const queue = (session) => call('GET', at(session, '/queue'));
 export const withdraw = (session, input) => call('DELETE', at(session, `/queue/${encodeURIComponent(input)}`));
+export const steer = (session, input) => call('POST', at(session, `/queue/${encodeURIComponent(input)}/steer`));
 export const exportLink = (session, format) => at(session, `/export?${query({ format })}`);
 export const eventsAfter = (session, since, signal) => fetch(`/api/events/sessions/${encodeURIComponent(session)}?${query({ since, limit: 5000 })}`, { signal, credentials: 'same-origin' });
 

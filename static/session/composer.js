@@ -7,7 +7,7 @@ import { effect, onEnd, signal, untracked } from '../core/reactive.js';
 import { alarm } from '../core/say.js';
 import { line, sheet } from '../core/sheet.js';
 import { fine, outbox, store, wire } from '../context.js';
-import { queue, startSession, withdraw } from '../data/api.js';
+import { queue, startSession, steer, withdraw } from '../data/api.js';
 import { draft } from '../data/settings.js';
 import { uuid } from '../data/outbox.js';
 import { size } from '../words.js';
@@ -83,14 +83,14 @@ class Composer extends Part {
     const waiting = [...outbox.items.value.values()].filter((item) => item.kind === 'input' && item.session === this.session && !item.sent && !wire.online.value);
     const queued = this.#queued.value;
     const undo = this.#undo.value;
-    const chip = (text, edit, remove) => el('div', { class: 'q', role: 'listitem' }, el('button', { class: 'q-text', 'aria-label': `Edit: ${text}`, on: { click: edit } }, icon('edit'), el('span', { class: 'cut', text })), el('button', { class: 'x', 'aria-label': `Withdraw: ${text}`, on: { click: remove } }, icon('close')));
+    const chip = (text, edit, remove, now) => el('div', { class: 'q', role: 'listitem' }, el('button', { class: 'q-text', 'aria-label': `Edit: ${text}`, on: { click: edit } }, icon('edit'), el('span', { class: 'cut', text })), now ? el('button', { class: 'quiet', 'aria-label': `Send now: ${text}`, text: 'Send now', on: { click: now } }) : null, el('button', { class: 'x', 'aria-label': `Withdraw: ${text}`, on: { click: remove } }, icon('close')));
     const back = (text) => {
       this.#field.value = this.#field.value.trim() === '' ? text : `${text}\n${this.#field.value}`;
       this.#typed();
       this.#field.focus();
     };
     this.#chips.replaceChildren(
-      ...queued.map((input) => chip(input.text, async () => { if (await this.#withdraw(input)) back(input.text); }, async () => { if (await this.#withdraw(input)) this.#offerUndo(input.text); })),
+      ...queued.map((input) => chip(input.text, async () => { if (await this.#withdraw(input)) back(input.text); }, async () => { if (await this.#withdraw(input)) this.#offerUndo(input.text); }, input.can_steer ? () => this.#steer(input) : null)),
       ...waiting.map((item) => {
         const made = chip(item.frame.text, () => { if (outbox.takeBack(item.key)) back(item.frame.text); }, () => outbox.takeBack(item.key));
         made.querySelector('.cut').before(el('span', { class: 'meta', text: 'Waits for connection' }));
@@ -109,6 +109,17 @@ class Composer extends Part {
       this.#fail(`Not taken back: ${error.message}`);
       this.readQueue();
       return false;
+    }
+  }
+
+  /// Into the running turn, without waiting for its end.
+  async #steer(input) {
+    try {
+      await steer(this.session, input.input_id);
+      this.#queued.value = this.#queued.peek().filter((one) => one !== input);
+    } catch (error) {
+      this.#fail(`Not sent yet: ${error.message}`);
+      this.readQueue();
     }
   }
 

@@ -36,6 +36,7 @@ mod security;
 mod slack;
 mod slack_faults;
 mod stall;
+mod steering;
 mod stream;
 mod telegram;
 mod telegram_faults;

@@ -6,7 +6,7 @@ use crate::harness::stage::{agent_pid, appends};
 use crate::harness::{Event, Home, Stage, Transcript, lines, process};
 
 /// Each speaks another protocol, and OpenCode over a server that it shares.
-const AGENTS: [&str; 4] = ["claude", "codex", "pi", "opencode"];
+pub const AGENTS: [&str; 4] = ["claude", "codex", "pi", "opencode"];
 
 struct Asking {
     agent: &'static str,
@@ -16,7 +16,8 @@ struct Asking {
     pid: u32,
 }
 
-async fn stage() -> Stage {
+/// A daemon for all of them.
+pub async fn stage() -> Stage {
     let mut home = Home::new();
     crate::opencode::settle_in(&mut home);
     home.extra.insert("TETHER_PI_MODEL".into(), "rig/scripted".into());

@@ -176,7 +176,9 @@ def turns_anthropic(body):
             if part["type"] == "tool_result":
                 yield "tool", text_of(part.get("content"))
             elif part["type"] == "text":
-                yield m["role"], part["text"]
+                # Claude Code tells its model of words that came in mid-turn in the system's name.
+                steered = m["role"] == "system" and part["text"].startswith("The user sent a new message")
+                yield "user" if steered else m["role"], part["text"]
 
 
 def turns_chat(body):

@@ -20,6 +20,14 @@ pub const CODEX: &str = "codex";
 /// The name of the `opencode` protocol in the store.
 pub const OPENCODE: &str = "opencode";
 
+/// Whether an agent of this protocol takes an input while a turn runs, and heeds it in that turn.
+///
+/// Claude Code hands it to the model after the running tool, or begins another turn with it; Pi after the running
+/// tools; Codex and OpenCode at the next step of the model. ACP has no word for it.
+pub fn steers(name: &str) -> bool {
+    matches!(name, CLAUDE | CODEX | OPENCODE | PI)
+}
+
 /// The protocol with this name, as it was when `state` was stored; `null` = afresh.
 pub fn restore(name: &str, state: &Value) -> Result<Box<dyn Protocol>, String> {
     match name {

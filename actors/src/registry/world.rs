@@ -15,7 +15,7 @@ use crate::domain::approval::{Actor as By, Answer, Approval, ApprovalKind, Grant
 use crate::domain::event::{EventDraft, EventType};
 use crate::domain::ids::{GrantId, InputId, SessionId};
 use crate::domain::restart::RestartPolicy;
-use crate::domain::session::{Input, OnceMark, Session as SessionView, SessionRecord};
+use crate::domain::session::{OnceMark, Session as SessionView, SessionRecord};
 use crate::domain::state::SessionState;
 use crate::domain::time::Stamp;
 use crate::domain::trust::TrustedDirectory;
@@ -402,7 +402,7 @@ impl World {
     }
 
     /// See [`GetQueue`].
-    pub async fn queue(&self, session: &SessionId) -> Result<Vec<Input>, SessionError> {
+    pub async fn queue(&self, session: &SessionId) -> Result<Queue, SessionError> {
         self.to_session(session, GetQueue).await
     }
 
@@ -414,6 +414,11 @@ impl World {
         by: By,
     ) -> Result<(), SessionError> {
         self.to_session(session, WithdrawInput { input, by }).await?
+    }
+
+    /// See [`SteerInput`].
+    pub async fn steer(&self, session: &SessionId, input: InputId, by: By) -> Result<(), SessionError> {
+        self.to_session(session, SteerInput { input, by }).await?
     }
 
     /// See [`GetDetails`].

@@ -154,8 +154,27 @@ pub enum ExternalEvent {
 
 /// The inputs that wait, in the order in which they will be sent.
 #[derive(Clone, Debug, Message)]
-#[rtype(result = "Vec<Input>")]
+#[rtype(result = "Queue")]
 pub struct GetQueue;
+
+/// Inputs that wait for the running turn to end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Queue {
+    /// They, in the order in which they will be sent.
+    pub inputs: Vec<Input>,
+    /// Whether they need not wait: see [`SteerInput`].
+    pub can_steer: bool,
+}
+
+/// Send a queued input now, into the running turn, if the agent takes words while it works.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<(), SessionError>")]
+pub struct SteerInput {
+    /// Which.
+    pub input: InputId,
+    /// Who wants it.
+    pub by: Actor,
+}
 
 /// Take a queued input back.
 #[derive(Clone, Debug, Message)]

@@ -34,7 +34,7 @@ pub use messages::*;
 pub use repository::{HoldTurns, TurnsHeld, WorkTreeChanged};
 
 use crate::agent::catalogue::Catalogue;
-use crate::agent::{AgentProcess, ProcessSpec, StopAgent, Tell, tree};
+use crate::agent::{AgentProcess, ProcessSpec, StopAgent, Tell, protocols, tree};
 use crate::domain::agent::AgentCommand;
 use crate::domain::approval::Actor as By;
 use crate::domain::event::{EventDraft, EventType};
@@ -320,19 +320,41 @@ impl Session {
 
     /// Marks the next input as one to be sent, if the agent can take it now. It is sent once the batch is on disk.
     fn take_next_input(&mut self, drafts: &mut Vec<EventDraft>, writes: &mut Vec<Write>) -> Option<Input> {
-        if self.is_busy() || self.process.is_none() || !self.ready || !self.caught_up {
+        let waits = self.inputs.is_empty() || self.process.is_none() || !self.ready || !self.caught_up;
+        if waits || self.is_busy() {
             return None;
         }
-        let input = self.inputs.first_mut()?;
-        input.state = InputState::Sending;
-        let input = input.clone();
         self.enter(SessionState::Running, drafts);
-        drafts.push(EventDraft::new(
-            EventType::InputSent,
-            json!({ "input_id": input.id, "synthetic": input.synthetic }),
-        ));
+        self.inputs.first_mut().map(|input| Self::mark_sent(input, false, drafts, writes))
+    }
+
+    /// Marks an input as one to be sent, `steered` if into a turn that runs.
+    fn mark_sent(
+        input: &mut Input,
+        steered: bool,
+        drafts: &mut Vec<EventDraft>,
+        writes: &mut Vec<Write>,
+    ) -> Input {
+        input.state = InputState::Sending;
+        let mut data = json!({ "input_id": input.id, "synthetic": input.synthetic });
+        if steered {
+            data["steered"] = true.into();
+        }
+        drafts.push(EventDraft::new(EventType::InputSent, data));
         writes.push(Write::Input(Box::new(input.clone())));
-        Some(input)
+        input.clone()
+    }
+
+    /// Whether the agent works on a turn that it takes more words into.
+    fn can_steer(&self) -> bool {
+        let takes = |run: &RunRecord| !run.stopping && protocols::steers(&run.protocol);
+        self.state() == SessionState::Running
+            && self.record.turn_running
+            && self.run.as_ref().is_some_and(takes)
+            && self.process.is_some()
+            && self.ready
+            && self.caught_up
+            && !self.closing
     }
 
     /// Hands an input to the agent; what comes of it comes back as the agent's own events.

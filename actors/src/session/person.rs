@@ -392,7 +392,32 @@ impl Handler<GetQueue> for Session {
     type Result = MessageResult<GetQueue>;
 
     fn handle(&mut self, _: GetQueue, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.queued().cloned().collect())
+        MessageResult(Queue { inputs: self.queued().cloned().collect(), can_steer: self.can_steer() })
+    }
+}
+
+impl Handler<SteerInput> for Session {
+    type Result = ResponseActFuture<Self, Result<(), SessionError>>;
+
+    fn handle(&mut self, SteerInput { input, by }: SteerInput, _: &mut Self::Context) -> Self::Result {
+        if !self.queued().any(|known| known.id == input) {
+            return Box::pin(fut::err(SessionError::InputNotQueued(input)));
+        }
+        if !self.can_steer() {
+            let text =
+                "no turn runs that takes more words while it runs: they are sent when the agent is free";
+            return Box::pin(fut::err(SessionError::InvalidState(text.into())));
+        }
+        info!(session = %self.id(), %input, %by, "a queued input goes into the running turn");
+        let (mut drafts, mut writes) = (Vec::new(), Vec::new());
+        let given = self.inputs.iter_mut().find(|known| known.id == input);
+        let given = given.map(|given| Self::mark_sent(given, true, &mut drafts, &mut writes));
+        let answer = self.answer(drafts, writes, Class::Essential, move |session, ctx| {
+            if let Some(input) = given {
+                session.send_input(&input, false, ctx);
+            }
+        });
+        Box::pin(answer.map(|result, _, _| result.map(|_| ())))
     }
 }
 
