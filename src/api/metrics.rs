@@ -32,7 +32,7 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     latencies: Family<RouteLabels, Histogram, fn() -> Histogram>,
     /// Routes by the name of their function.
-    routes: std::sync::OnceLock<HashMap<String, Route>>,
+    routes: HashMap<String, Route>,
     unknown: Route,
     sessions: Family<StateLabels, Gauge>,
     approvals: Gauge<i64, AtomicI64>,
@@ -79,13 +79,14 @@ struct StateLabels {
     state: &'static str,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// For these routes: names of functions, each with the path that it serves.
+    pub fn new(routes: impl IntoIterator<Item = (String, String)>) -> Self {
         let this = Self {
             registry: Registry::with_prefix("tether"),
             requests: Family::default(),
             latencies: Family::new_with_constructor(|| Histogram::new(LATENCIES)),
-            routes: std::sync::OnceLock::new(),
+            routes: routes.into_iter().map(|(name, path)| (name, Route(path.into()))).collect(),
             unknown: Route("other".into()),
             sessions: Family::default(),
             approvals: Gauge::default(),
@@ -100,9 +101,7 @@ impl Default for Metrics {
         };
         this.registered()
     }
-}
 
-impl Metrics {
     fn registered(mut self) -> Self {
         let registry = &mut self.registry;
         registry.register(
@@ -140,16 +139,9 @@ impl Metrics {
         self
     }
 
-    /// Tells which function serves which path. Only the first call counts.
-    pub fn name_routes(&self, routes: impl IntoIterator<Item = (String, String)>) {
-        let named = routes.into_iter().map(|(name, path)| (name, Route(path.into()))).collect();
-        // An error means that another worker was first, with the same routes.
-        let _ = self.routes.set(named);
-    }
-
     /// Counts an answer; `name` is the function that gave it.
     pub fn observe(&self, name: Option<&str>, method: &Method, status: StatusCode, elapsed: Duration) {
-        let route = name.and_then(|name| self.routes.get()?.get(name)).unwrap_or(&self.unknown);
+        let route = name.and_then(|name| self.routes.get(name)).unwrap_or(&self.unknown);
         let method = match *method {
             Method::GET => "GET",
             Method::POST => "POST",

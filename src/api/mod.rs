@@ -155,15 +155,16 @@ pub struct Api {
 impl Api {
     /// For a daemon that serves on `settings.port` (the real one, not 0), with the devices that the log knows.
     fn new(world: World, settings: Settings, devices: Vec<Device>, shutdown: ShutdownSwitch) -> Data<Self> {
+        let docs = openapi::Docs::default();
         Data::new(Self {
             hosts: hosts::Hosts::new(&settings.host, settings.port, &settings.allowed_hosts),
             // Cookies know no ports, and two daemons may run on one machine.
             cookie_name: format!("tether_{}", settings.port),
             pairing: pairing::Pairing::new(devices),
             throttle: throttle::Throttle::default(),
-            metrics: metrics::Metrics::default(),
+            metrics: metrics::Metrics::new(docs.names()),
             sockets: Sockets::default(),
-            docs: openapi::Docs::default(),
+            docs,
             renderer: render::Renderer::default(),
             making: tokio::sync::Mutex::default(),
             mcp: mcp::Endpoint::new(&settings),

@@ -1,17 +1,17 @@
 //! The API's own description, made from the routes.
 
-use std::sync::OnceLock;
-
 use actix_web::dev::ResourceDef;
-use actix_web::http::Method;
-use actix_web::web::{Bytes, Data};
-use actix_web::{HttpResponse, get};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{App, HttpResponse, get, web};
 use utoipa::OpenApi;
+use utoipa::openapi::HttpMethod;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_actix_web::AppExt;
 
 use super::Api;
 use super::auth::Caller;
 use super::error::ApiError;
+use super::routes::{self, Route, Routes};
 
 /// What holds for the whole API; the routes add themselves.
 #[derive(OpenApi)]
@@ -40,53 +40,57 @@ impl utoipa::Modify for Token {
     }
 }
 
-/// The finished description, and what follows from it. Made by the first worker.
-#[derive(Default)]
-pub struct Docs(OnceLock<Made>);
+/// Which paths there are. The description itself is made when somebody asks for it: it takes megabytes for a
+/// moment, which whoever only serves never gives back.
+pub struct Docs(Vec<KnownRoute>);
 
-struct Made {
-    json: Bytes,
-    routes: Vec<KnownRoute>,
-}
-
-/// A path and the methods that it knows.
+/// A path, the methods that it knows, and the function that serves it.
 struct KnownRoute {
     path: ResourceDef,
     methods: Vec<&'static str>,
+    served_by: Option<String>,
+}
+
+impl Default for Docs {
+    fn default() -> Self {
+        let mut docs = Self(Vec::new());
+        routes::routes(&mut docs);
+        docs
+    }
+}
+
+impl Routes for Docs {
+    fn service<R: Route>(&mut self, _: R) -> &mut Self {
+        let methods = R::methods().iter().map(name_of).collect();
+        let served_by = R::operation().operation_id;
+        self.0.push(KnownRoute { path: ResourceDef::new(R::path()), methods, served_by });
+        self
+    }
+}
+
+fn name_of(method: &HttpMethod) -> &'static str {
+    match method {
+        HttpMethod::Get => "GET",
+        HttpMethod::Post => "POST",
+        HttpMethod::Put => "PUT",
+        HttpMethod::Delete => "DELETE",
+        HttpMethod::Options => "OPTIONS",
+        HttpMethod::Head => "HEAD",
+        HttpMethod::Patch => "PATCH",
+        HttpMethod::Trace => "TRACE",
+    }
 }
 
 impl Docs {
-    /// Keeps the description, if there is none yet, and gives back the routes as (function, path).
-    pub fn set(&self, document: &utoipa::openapi::OpenApi) -> Vec<(String, String)> {
-        let mut named = Vec::new();
-        let mut routes = Vec::new();
-        for (path, item) in &document.paths.paths {
-            let operations = [
-                ("GET", &item.get),
-                ("POST", &item.post),
-                ("PATCH", &item.patch),
-                ("PUT", &item.put),
-                ("DELETE", &item.delete),
-            ];
-            let known =
-                operations.into_iter().filter_map(|(name, operation)| Some((name, operation.as_ref()?)));
-            let mut methods = Vec::new();
-            for (method, operation) in known {
-                methods.push(method);
-                named.extend(operation.operation_id.clone().map(|name| (name, path.clone())));
-            }
-            routes.push(KnownRoute { path: ResourceDef::new(path.as_str()), methods });
-        }
-        let json = document.to_json().unwrap_or_default().into();
-        // An error means that another worker was first, with the same.
-        let _ = self.0.set(Made { json, routes });
-        named
+    /// The routes as (function, path).
+    pub fn names(&self) -> impl Iterator<Item = (String, String)> {
+        self.0.iter().filter_map(|route| Some((route.served_by.clone()?, route.path.pattern()?.to_owned())))
     }
 
     /// The methods that a path knows, for the `Allow` of a 405; empty for an unknown path.
     pub fn methods(&self, path: &str) -> Vec<&'static str> {
-        let routes = self.0.get().map_or(&[][..], |made| &made.routes);
-        let mut methods: Vec<&'static str> = routes
+        let mut methods: Vec<&'static str> = self
+            .0
             .iter()
             .filter(|route| route.path.is_match(path))
             .flat_map(|route| route.methods.iter().copied())
@@ -108,10 +112,21 @@ pub fn no_route(api: &Api, path: &str, method: &Method) -> ApiError {
     }
 }
 
+/// The whole description, as JSON.
+fn describe() -> serde_json::Result<String> {
+    let app = App::new().into_utoipa_app().openapi(Document::openapi());
+    let (_, document) = app.configure(|config| routes::routes(config)).split_for_parts();
+    document.to_json()
+}
+
 /// The API's description (OpenAPI 3.1).
 #[utoipa::path(tag = "daemon", responses((status = 200, content_type = "application/json")))]
 #[get("/api/openapi.json")]
-pub(super) async fn describe_api(_: Caller, api: Data<Api>) -> HttpResponse {
-    let json = api.docs.0.get().map(|made| made.json.clone()).unwrap_or_default();
-    HttpResponse::Ok().content_type("application/json").body(json)
+pub(super) async fn describe_api(_: Caller) -> Result<HttpResponse, ApiError> {
+    let described = web::block(describe).await.map_err(|_| ApiError::stopping())?;
+    let json = described.map_err(|error| {
+        let message = format!("the description of the API cannot be written as JSON: {error}");
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", message)
+    })?;
+    Ok(HttpResponse::Ok().content_type("application/json").body(json))
 }

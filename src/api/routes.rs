@@ -1,19 +1,18 @@
 //! The table of routes, and what is wrapped around them.
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{HttpServiceFactory, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App, Error, HttpRequest, HttpResponse, web};
 use tracing_actix_web::TracingLogger;
-use utoipa::OpenApi;
-use utoipa_actix_web::AppExt;
-use utoipa_actix_web::service_config::ServiceConfig;
+use utoipa_actix_web::OpenApiFactory;
+use utoipa_actix_web::service_config::ServiceConfig as DescribedConfig;
 
 use super::edge::{RequestSpan, edge};
 use super::error::ApiError;
-use super::openapi::{Document, no_route};
+use super::openapi::no_route;
 use super::*;
 
 /// The whole application of one worker.
@@ -28,19 +27,39 @@ pub fn app(
         InitError = (),
     >,
 > {
-    let app = App::new().into_utoipa_app().openapi(Document::openapi()).configure(routes);
-    let (app, document) = app.split_for_parts();
-    let named = api.docs.set(&document);
-    api.metrics.name_routes(named);
-    app.app_data(api)
+    App::new()
+        .configure(|config| routes(config))
+        .app_data(api)
         .route(mcp::PATH, web::to(mcp::serve))
         .default_service(web::to(otherwise))
         .wrap(from_fn(edge))
         .wrap(TracingLogger::<RequestSpan>::new())
 }
 
+/// One path with its methods, its function and its description.
+pub(super) trait Route: HttpServiceFactory + OpenApiFactory + utoipa::Path + 'static {}
+
+impl<R: HttpServiceFactory + OpenApiFactory + utoipa::Path + 'static> Route for R {}
+
+/// What takes the routes one by one: to serve them, to describe them, or just to know of them.
+pub(super) trait Routes {
+    fn service<R: Route>(&mut self, route: R) -> &mut Self;
+}
+
+impl Routes for web::ServiceConfig {
+    fn service<R: Route>(&mut self, route: R) -> &mut Self {
+        Self::service(self, route)
+    }
+}
+
+impl Routes for DescribedConfig<'_> {
+    fn service<R: Route>(&mut self, route: R) -> &mut Self {
+        Self::service(self, route)
+    }
+}
+
 /// Paths are tried in this order: what is asked for most comes first, and fixed names before `{..}`.
-fn routes(config: &mut ServiceConfig<'_>) {
+pub(super) fn routes(config: &mut impl Routes) {
     config
         .service(external::push_event)
         .service(batch::push_events)
@@ -84,6 +103,7 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(git::restore_checkpoint)
         .service(export::export_session)
         .service(queue::list_queue)
+        .service(queue::steer_input)
         .service(queue::withdraw_input)
         .service(approvals::list_approvals)
         .service(approvals::list_grants)

@@ -121,7 +121,8 @@ fn below_the_floor_only_what_must_go_on_goes_on() {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Commit(Vec<(Vec<u8>, Option<Vec<u8>>)>),
+    /// As one change, or as several that only happen to be committed together.
+    Commit(Vec<(Vec<u8>, Option<Vec<u8>>)>, bool),
     DeleteRange(Vec<u8>, Vec<u8>, usize),
     Reopen,
 }
@@ -133,7 +134,8 @@ fn key() -> impl Strategy<Value = Vec<u8>> {
 fn step() -> impl Strategy<Value = Step> {
     let value = proptest::option::of(proptest::collection::vec(any::<u8>(), 0..300));
     prop_oneof![
-        6 => proptest::collection::vec((key(), value), 1..20).prop_map(Step::Commit),
+        6 => (proptest::collection::vec((key(), value), 1..20), any::<bool>())
+            .prop_map(|(ops, joint)| Step::Commit(ops, joint)),
         1 => (key(), key(), 0usize..30).prop_map(|(a, b, n)| Step::DeleteRange(a, b, n)),
         1 => Just(Step::Reopen),
     ]
@@ -167,14 +169,18 @@ proptest! {
                         *slot = None;
                         *slot = Some(engine.open().expect("it opens again"));
                     }
-                    Step::Commit(ops) => {
+                    Step::Commit(ops, joint) => {
                         let mut batch = Batch::default();
                         for (key, value) in ops.clone() {
+                            let mut one = Batch::default();
+                            let part = if *joint { &mut batch } else { &mut one };
                             match value {
-                                Some(value) => batch.put(key, Bytes::from(value)),
-                                None => batch.delete(key),
+                                Some(value) => part.put(key, Bytes::from(value)),
+                                None => part.delete(key),
                             }
+                            batch.extend(one);
                         }
+                        prop_assert_eq!(batch.is_joint(), *joint && ops.len() > 1);
                         slot.as_mut().expect("it is open").commit(&batch).expect("it commits");
                     }
                     Step::DeleteRange(a, b, limit) => {

@@ -12,19 +12,25 @@ use bytes::Bytes;
 pub struct Batch {
     ops: Vec<(Vec<u8>, Option<Bytes>)>,
     bytes: usize,
+    joint: bool,
 }
 
 impl Batch {
     /// Sets a key.
     pub fn put(&mut self, key: Vec<u8>, value: Bytes) {
         self.bytes += key.len() + value.len();
-        self.ops.push((key, Some(value)));
+        self.push(key, Some(value));
     }
 
     /// Removes a key; nothing happens if it is not there.
     pub fn delete(&mut self, key: Vec<u8>) {
         self.bytes += key.len();
-        self.ops.push((key, None));
+        self.push(key, None);
+    }
+
+    fn push(&mut self, key: Vec<u8>, value: Option<Bytes>) {
+        self.joint |= !self.ops.is_empty();
+        self.ops.push((key, value));
     }
 
     /// The changes; `None` = removed.
@@ -51,11 +57,19 @@ impl Batch {
     pub fn clear(&mut self) {
         self.ops.clear();
         self.bytes = 0;
+        self.joint = false;
+    }
+
+    /// Whether some of the changes must never be seen without others. Where each came by [`Self::extend`] out of
+    /// a batch of its own, a kill may leave the first ones behind, and nothing is torn.
+    pub fn is_joint(&self) -> bool {
+        self.joint
     }
 
     /// Adds the changes of another batch after these.
     pub fn extend(&mut self, other: Batch) {
         self.bytes += other.bytes;
+        self.joint |= other.joint;
         self.ops.extend(other.ops);
     }
 }
@@ -83,7 +97,8 @@ pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
 /// An open store. After an error of `commit` what it reads is not to be trusted: open it anew.
 pub trait EventStore: Send {
-    /// Applies the batch, all or nothing, and returns once it is on disk and synced.
+    /// Applies the batch and returns once it is on disk and synced. A [joint](Batch::is_joint) one is there all or
+    /// not at all after a kill, of another the changes up to some point.
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
 
     /// The same without the sync: on disk no later than with the next commit, and not before what was
@@ -160,4 +175,27 @@ pub enum StoreError {
 /// What a visitor answers: whether it wants more.
 pub fn go_on(yes: bool) -> ControlFlow<()> {
     if yes { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn puts(count: u8) -> Batch {
+        let mut batch = Batch::default();
+        (0..count).for_each(|key| batch.put(vec![key], Bytes::new()));
+        batch
+    }
+
+    #[test]
+    fn what_belongs_together_stays_together_whatever_it_is_committed_with() {
+        let mut batch = puts(1);
+        batch.extend(puts(1));
+        assert!(!batch.is_joint(), "two that have nothing to do with each other");
+        batch.extend(puts(2));
+        batch.extend(puts(1));
+        assert!(batch.is_joint(), "two of these belong together");
+        batch.clear();
+        assert!(!batch.is_joint());
+    }
 }
