@@ -105,6 +105,7 @@ class Transcript extends Part {
       this.#stick();
     });
     this.#cards(asks);
+    const reach = () => { if (scroll.scrollTop < 200 && feed.earlier.peek() && feed.state.peek() === 'live' && !this.#follows) feed.readEarlier(); };
     // The first upward move lets go.
     let before = 0;
     scroll.addEventListener('scroll', () => {
@@ -112,9 +113,11 @@ class Transcript extends Part {
       if (scroll.scrollTop < before - 2 && end > NEAR) this.#follows = false;
       else if (end <= NEAR) this.#follows = true;
       before = scroll.scrollTop;
-      if (scroll.scrollTop < 200 && feed.earlier.peek() && feed.state.peek() === 'live' && !this.#follows) feed.readEarlier();
+      reach();
       this.#drawJump();
     }, { passive: true });
+    // Who is still at the top when a stretch has come gets the next one: nothing scrolls that would tell of it.
+    effect(() => { feed.model.value; requestAnimationFrame(() => requestAnimationFrame(reach)); });
     scroll.addEventListener('wheel', (event) => { if (event.deltaY < 0 && scroll.scrollHeight > scroll.clientHeight) this.#follows = false; }, { passive: true });
     effect(() => { store.open.value; this.#drawJump(); });
     // Where it was left.
