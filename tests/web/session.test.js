@@ -70,6 +70,21 @@ test('while the agent works a message is queued, edited, withdrawn and brought b
   await page.context().close();
 });
 
+test('a queued message is sent into the running turn when the person cannot wait', async () => {
+  const session = await stage.session('SHELL touch steered\nSAY never', { name: 'Steered' });
+  const page = await visit(chrome, stage, `/s/${session}`);
+  const approval = await until('it asks', async () => (await stage.api('GET', '/api/approvals')).find((one) => one.session_id === session), 50);
+  await page.getByRole('textbox', { name: 'Message' }).fill('SAY heeded');
+  await page.getByRole('button', { name: 'Queue' }).tap();
+  await page.getByRole('button', { name: 'Send now: SAY heeded' }).tap();
+  await page.getByRole('button', { name: 'Withdraw: SAY heeded' }).waitFor({ state: 'hidden' });
+  await stage.api('POST', `/api/approvals/${approval.id}/answer`, { decision: 'allow' });
+  await page.getByText('heeded', { exact: true }).first().waitFor();
+  assert.equal((await stage.api('GET', `/api/sessions/${session}/queue`)).length, 0);
+  assert.deepEqual(page.faults, []);
+  await page.context().close();
+});
+
 test('a turn that does not stop can be stopped by force, after a while', async () => {
   const session = await stage.external('Stubborn');
   await stage.push(session, 'output', { text: 'busy' });
