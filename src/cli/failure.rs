@@ -44,7 +44,8 @@ impl From<ClientError> for Failure {
                 Self::Text(format!("{error}\nIs it running? Start it with: tether start"))
             }
             ClientError::Refused { status: 401, .. } => Self::Text(format!(
-                "{error}\nThe token comes from --token, TETHER_AGENT_TOKEN, ./.env or config.env (see: tether init)"
+                "{error}\nThe token comes from --token, the server's entry in servers.yaml, TETHER_AGENT_TOKEN, ./.env or config.env (see: \
+                 tether init)"
             )),
             _ => Self::Text(error.to_string()),
         }

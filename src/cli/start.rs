@@ -26,10 +26,11 @@ pub fn run(args: StartArgs, mut cx: Context) -> Result<(), Failure> {
         // a session already.
         let _ = rustix::process::setsid();
     }
-    let sources = std::mem::take(&mut cx.sources)
-        .with_flag("TETHER_AGENT_HOST", "--host", args.host.clone())
-        .with_flag("TETHER_AGENT_PORT", "--port", args.port.clone())
-        .with_flag("TETHER_AGENT_DEV_MODE", "--dev", args.dev.then(|| "1".to_owned()));
+    let sources = std::mem::take(&mut cx.sources).with_flag(
+        "TETHER_AGENT_DEV_MODE",
+        "--dev",
+        args.dev.then(|| "1".to_owned()),
+    );
     let mut settings = Settings::read(&sources)?;
     let made = settings.ensure_token(&sources)?;
     if args.detach {
