@@ -6,6 +6,7 @@
 mod external;
 mod feed;
 mod git;
+mod log_tail;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use tether_actors::domain::trust::TrustedDirectory;
 
 pub use external::{NewWork, PolledEvent};
 pub use feed::{Feed, FeedItem};
+pub use log_tail::LogTail;
 
 use crate::api::{AgentView, ChatCode, ExternalSession, SyncAnswer};
 use crate::config::Connection;

@@ -12,18 +12,17 @@ use clap::{Parser, Subcommand};
 
 pub use super::git_args::{GitAction, GitArgs, WorkspacesAction, WorkspacesArgs};
 pub use agents::{DemoAgentArgs, ModelAgentArgs};
-pub use approvals::{
-    ApprovalsArgs, ApproveArgs, DenyArgs, GrantsAction, GrantsArgs, TrustAction, TrustArgs,
-};
+pub use approvals::{ApprovalsArgs, ApproveArgs, DenyArgs, GrantsAction, GrantsArgs, TrustAction, TrustArgs};
 pub use daemon::{
     CompletionsArgs, InitArgs, LogsArgs, ManArgs, PairArgs, ServiceAction, ServiceArgs, StartArgs, StopArgs,
 };
+pub use mcp::{McpAction, McpArgs, McpEntryArgs};
 pub use servers::{ContextAction, ContextArgs};
 pub use sessions::{
-    AttachArgs, BindArgs, ExportArgs, InputArgs, InterruptArgs, ListArgs, NewArgs, SessionArgs, SyncArgs, WatchArgs,
+    AttachArgs, BindArgs, ExportArgs, InputArgs, InterruptArgs, ListArgs, NewArgs, SessionArgs, SyncArgs,
+    WatchArgs,
 };
 pub use templates::{TemplatesAction, TemplatesArgs};
-pub use mcp::{McpAction, McpArgs, McpEntryArgs};
 
 /// Supervise AI coding agents on your own machine.
 #[derive(Debug, Parser)]
@@ -152,7 +151,8 @@ mod tests {
             &["--host=box", "start", "--port", "1", "--token", "t", "--serv", "s"],
         ] {
             let parsed = parse(line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
-            let found = [parsed.host, parsed.port, parsed.token, parsed.server].map(Option::unwrap_or_default);
+            let found =
+                [parsed.host, parsed.port, parsed.token, parsed.server].map(Option::unwrap_or_default);
             assert_eq!(found, ["box", "1", "t", "s"], "{line:?}");
         }
     }

@@ -16,8 +16,9 @@ pub fn run(args: &ManArgs, mut cx: Context) -> Result<(), Failure> {
         clap_mangen::Man::new(command).render(&mut page)?;
         return Ok(cx.out.text(&String::from_utf8_lossy(&page))?);
     };
-    let count = write(command, folder)
-        .map_err(|error| Failure::text(format!("no pages can be written to {}: {error}", folder.display())))?;
+    let count = write(command, folder).map_err(|error| {
+        Failure::text(format!("no pages can be written to {}: {error}", folder.display()))
+    })?;
     match cx.json {
         true => cx.out.json(&json!({ "folder": folder, "pages": count })),
         false => Ok(cx.out.line(format!("{count} pages written to {}", folder.display()))?),
@@ -28,5 +29,8 @@ pub fn run(args: &ManArgs, mut cx: Context) -> Result<(), Failure> {
 fn write(command: clap::Command, folder: &Path) -> std::io::Result<usize> {
     std::fs::create_dir_all(folder)?;
     clap_mangen::generate_to(command, folder)?;
-    Ok(std::fs::read_dir(folder)?.flatten().filter(|file| file.path().extension().is_some_and(|e| e == "1")).count())
+    Ok(std::fs::read_dir(folder)?
+        .flatten()
+        .filter(|file| file.path().extension().is_some_and(|e| e == "1"))
+        .count())
 }

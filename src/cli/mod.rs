@@ -40,6 +40,7 @@ mod start;
 mod status;
 mod stop;
 mod sync;
+mod tail;
 mod templates;
 mod trust;
 mod verify;

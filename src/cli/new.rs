@@ -38,11 +38,15 @@ pub async fn run(args: NewArgs, mut cx: Context) -> Result<(), Failure> {
             cx.out.line(format!("  Template:  {}", one_line(&found.path.display().to_string())))?;
         }
         // A session that allows something without asking says so from the start.
-        if let Some(mode) = made.approval_mode.and_then(|mode| u8::try_from(mode).ok()).filter(|mode| *mode > 0) {
+        if let Some(mode) =
+            made.approval_mode.and_then(|mode| u8::try_from(mode).ok()).filter(|mode| *mode > 0)
+        {
             cx.out.line(format!("  Approvals: {}", templates::mode_words(mode)))?;
         }
         if found.is_some_and(|found| found.template.auto_checkpoint == Some(true)) {
-            eprintln!("Note: auto_checkpoint is a setting of the daemon (TETHER_GIT_AUTO_CHECKPOINT): the template's has no effect");
+            eprintln!(
+                "Note: auto_checkpoint is a setting of the daemon (TETHER_GIT_AUTO_CHECKPOINT): the template's has no effect"
+            );
         }
     }
     let Some(prompt) = args.prompt.filter(|prompt| !prompt.trim().is_empty()) else {
@@ -57,20 +61,30 @@ pub async fn run(args: NewArgs, mut cx: Context) -> Result<(), Failure> {
 
 /// Flags that do not go together are told as the contract has it: with exit code 1, not as wrong usage.
 fn check(args: &NewArgs) -> Result<(), Failure> {
-    let of_clone = [
+    match (&args.clone, &args.directory, of_clone(args)) {
+        (Some(_), Some(_), _) => {
+            Err(Failure::text("--clone makes a directory of its own: give no other beside it"))
+        }
+        (Some(_), None, _) if args.worktree => {
+            Err(Failure::text("--clone makes a work tree already: leave --worktree out"))
+        }
+        // A template may have what is to be cloned.
+        (None, _, Some(flag)) if args.template.is_none() => {
+            Err(Failure::text(format!("{flag} is about a clone: give --clone URL too")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The first flag that was given and only means something with a clone.
+fn of_clone(args: &NewArgs) -> Option<&'static str> {
+    let flags = [
         ("--branch", args.branch.is_some()),
         ("--shallow", args.shallow),
         ("--auto-branch", args.auto_branch),
         ("--full-clone", args.full_clone),
     ];
-    let given = of_clone.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag);
-    match (&args.clone, &args.directory, given) {
-        (Some(_), Some(_), _) => Err(Failure::text("--clone makes a directory of its own: give no other beside it")),
-        (Some(_), None, _) if args.worktree => Err(Failure::text("--clone makes a work tree already: leave --worktree out")),
-        // A template may have what is to be cloned.
-        (None, _, Some(flag)) if args.template.is_none() => Err(Failure::text(format!("{flag} is about a clone: give --clone URL too"))),
-        _ => Ok(()),
-    }
+    flags.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
 }
 
 /// What the flags say, and where they say nothing the template. The approval mode is not among it.
@@ -95,6 +109,11 @@ fn wanted(args: &NewArgs, template: Template, cx: &Context) -> Result<NewSession
         },
     };
     let is_clone = clone.is_some();
+    if !is_clone && let Some(flag) = of_clone(args) {
+        return Err(Failure::text(format!(
+            "{flag} is about a clone, and the template has none: give --clone URL too"
+        )));
+    }
     Ok(NewSession {
         directory,
         session_name: args.name.clone().or(template.name),

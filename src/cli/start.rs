@@ -36,11 +36,13 @@ pub fn run(args: StartArgs, mut cx: Context) -> Result<(), Failure> {
     if args.detach {
         return detach(&sources, &settings, made.as_deref(), &mut cx);
     }
+    let mut log = settings.log.clone();
     if args.detached {
         // Its standard error is the log file.
-        settings.log.file = None;
+        log.file = None;
+        settings.log.file.get_or_insert_with(|| daemon::detached_log(&settings.data_dir));
     }
-    let logging = logging::init(&settings.log)
+    let logging = logging::init(&log)
         .map_err(|error| Failure::text(format!("no log can be written: {error}")))?;
     let quiet = args.detached;
     let told = |house: &OpenHouse| {

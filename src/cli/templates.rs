@@ -90,7 +90,9 @@ fn list(cx: &mut Context) -> Result<(), Failure> {
     if files.is_empty() {
         cx.out.line("No templates found.")?;
         let own = own_folders(&cx.sources).into_iter().next().unwrap_or_default().join("NAME.yaml");
-        return Ok(cx.out.line(format!("Write one to {} or to {OF_PROJECT}/NAME.yaml in a project.", own.display()))?);
+        return Ok(cx
+            .out
+            .line(format!("Write one to {} or to {OF_PROJECT}/NAME.yaml in a project.", own.display()))?);
     }
     cx.out.line(format!("{:<30}  Source", "Name"))?;
     cx.out.line("-".repeat(70))?;
@@ -119,7 +121,8 @@ fn show(typed: &str, cx: &mut Context) -> Result<(), Failure> {
 
 /// The person's own folders, the first one first.
 fn own_folders(sources: &Sources) -> Vec<PathBuf> {
-    let first = sources.personal_path.as_deref().and_then(Path::parent).map(|folder| folder.join("templates"));
+    let first =
+        sources.personal_path.as_deref().and_then(Path::parent).map(|folder| folder.join("templates"));
     let second = sources.home.as_ref().map(|home| home.join(".config/tether/templates"));
     let mut folders: Vec<PathBuf> = first.into_iter().chain(second).collect();
     folders.dedup();
@@ -236,8 +239,10 @@ pub async fn allowed_mode(found: &Found, client: &Client, cx: &Context) -> Resul
             project.display()
         )));
     }
-    let question = format!("{file} came with {} and says: {words} without asking. Do that?", project.display());
-    match Confirm::new(&question).with_default(false).with_help_message("no: you are asked as usual").prompt() {
+    let question =
+        format!("{file} came with {} and says: {words} without asking. Do that?", project.display());
+    match Confirm::new(&question).with_default(false).with_help_message("no: you are asked as usual").prompt()
+    {
         Ok(true) => Ok(Some(mode)),
         Ok(false) => Ok(Some(0)),
         Err(InquireError::OperationCanceled | InquireError::OperationInterrupted) => Err(Failure::Told),
@@ -290,7 +295,8 @@ mod tests {
         let sources = sources(home.path());
         let theirs = sources.working_dir.join("t.yaml");
         std::fs::write(&theirs, "approval_mode: 2").expect("written");
-        std::os::unix::fs::symlink(&theirs, home.path().join(".config/tether/templates/t.yaml")).expect("linked");
+        std::os::unix::fs::symlink(&theirs, home.path().join(".config/tether/templates/t.yaml"))
+            .expect("linked");
         assert!(find("t", &sources).expect("found").project.is_some());
     }
 

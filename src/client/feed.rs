@@ -70,9 +70,7 @@ impl Feed {
             // More than one provider is compiled in, so one must be chosen. An error means that one is.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         }
-        let mut request = address
-            .into_client_request()
-            .map_err(|error| unreachable(error.to_string()))?;
+        let mut request = address.into_client_request().map_err(|error| unreachable(error.to_string()))?;
         let headers = request.headers_mut();
         headers.insert(SURFACE_HEADER, HeaderValue::from_static(SURFACE));
         if let Some(token) = &client.connection.token {

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::sources::{check, Sources};
+use super::sources::{Sources, check};
 use super::table::Kind;
 use super::{ConfigError, Connection, Reader, api_url, file, yaml};
 
@@ -193,12 +193,14 @@ fn of_address(address: &str, token: Option<String>) -> Result<Target, String> {
 fn of_name(sources: &Sources, name: &str, because: Because) -> Result<Target, ConfigError> {
     let servers = Servers::read(sources)?;
     let entry = servers.get(name).ok_or_else(|| servers.unknown(name, &because))?;
-    let wrong = |what: String| ConfigError::Conflict(format!("server {name:?} of {}: {what}", servers.place()));
+    let wrong =
+        |what: String| ConfigError::Conflict(format!("server {name:?} of {}: {what}", servers.place()));
     let mut target = entry.target(sources).map_err(wrong)?;
-    target.connection.token = match flag(sources, "TETHER_AGENT_TOKEN").map(str::to_owned).or_else(|| entry.token.clone()) {
-        Some(token) => Some(token),
-        None => token_without_entry(sources, target.connection.is_loopback())?,
-    };
+    target.connection.token =
+        match flag(sources, "TETHER_AGENT_TOKEN").map(str::to_owned).or_else(|| entry.token.clone()) {
+            Some(token) => Some(token),
+            None => token_without_entry(sources, target.connection.is_loopback())?,
+        };
     target.named = Some((name.to_owned(), because));
     Ok(target)
 }
@@ -224,19 +226,20 @@ impl Entry {
         let port = flag(sources, "TETHER_AGENT_PORT").map(str::to_owned).or_else(|| self.port.clone());
         match (&self.url, &self.host) {
             (Some(_), Some(_)) => Err("it has both host and url: one is enough".to_owned()),
-            (Some(_), None) if port.is_some() => Err("it has a url, which holds the port: give no other".to_owned()),
+            (Some(_), None) if port.is_some() => {
+                Err("it has a url, which holds the port: give no other".to_owned())
+            }
             (Some(url), None) => of_address(url, None).map_err(|why| format!("url is {url:?}: {why}")),
             (None, None) => Err("it has neither host nor url".to_owned()),
             (None, Some(host)) => {
                 check(Kind::Host, host).map_err(|allowed| format!("host is {host:?}: {allowed}"))?;
-                let port = match port {
-                    None => PORT,
-                    Some(port) => port
-                        .parse()
-                        .ok()
-                        .filter(|port| *port > 0)
-                        .ok_or_else(|| format!("port is {port:?}: must be a whole number from 1 to 65535"))?,
-                };
+                let port =
+                    match port {
+                        None => PORT,
+                        Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
+                            format!("port is {port:?}: must be a whole number from 1 to 65535")
+                        })?,
+                    };
                 Ok(Target::of_connection(Connection { host: host.clone(), port, token: None }))
             }
         }
@@ -258,14 +261,20 @@ impl Servers {
         let path = place(sources, "TETHER_SERVERS_FILE", "servers.yaml")?;
         let none = Self { path: path.clone(), default: None, entries: BTreeMap::new() };
         let Some(path) = path else { return Ok(none) };
-        let Some(written) = yaml::read::<Written>(&path).map_err(ConfigError::Conflict)? else { return Ok(none) };
-        let unusable = |why: String| ConfigError::Conflict(format!("{} cannot be used: {why}", path.display()));
+        let Some(written) = yaml::read::<Written>(&path).map_err(ConfigError::Conflict)? else {
+            return Ok(none);
+        };
+        let unusable =
+            |why: String| ConfigError::Conflict(format!("{} cannot be used: {why}", path.display()));
         let mut entries = BTreeMap::new();
         for (name, entry) in written.servers.unwrap_or_default() {
             check_name(&name).map_err(unusable)?;
             entries.insert(name, entry.unwrap_or_default());
         }
-        let default = written.default.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty() && name != LOCAL);
+        let default = written
+            .default
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty() && name != LOCAL);
         Ok(Self { path: Some(path), default, entries })
     }
 
@@ -285,7 +294,11 @@ impl Servers {
     /// Whether others than its owner may read the file though there are tokens in it.
     pub fn is_exposed(&self) -> bool {
         use std::os::unix::fs::PermissionsExt as _;
-        let mode = self.path.as_deref().and_then(|path| std::fs::metadata(path).ok()).map(|found| found.permissions().mode());
+        let mode = self
+            .path
+            .as_deref()
+            .and_then(|path| std::fs::metadata(path).ok())
+            .map(|found| found.permissions().mode());
         self.entries.values().any(|entry| entry.token.is_some()) && mode.is_some_and(|mode| mode & 0o077 != 0)
     }
 
@@ -344,7 +357,8 @@ pub fn use_context(sources: &Sources, name: &str) -> Result<PathBuf, ConfigError
         // A server that could not be used is not made the one that all commands go to.
         of_name(&Sources { flags: Vec::new(), ..sources.clone() }, name, Because::Flag)?;
     }
-    let no_home = || ConfigError::Conflict("there is no home folder: set HOME or TETHER_CONTEXT_FILE".to_owned());
+    let no_home =
+        || ConfigError::Conflict("there is no home folder: set HOME or TETHER_CONTEXT_FILE".to_owned());
     let path = place(sources, "TETHER_CONTEXT_FILE", "context")?.ok_or_else(no_home)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let fresh = path.with_extension(format!("{}.new", std::process::id()));

@@ -41,7 +41,11 @@ fn flags_come_before_a_named_server_before_the_context_before_the_default_before
     let home = home(&[("servers.yaml", SERVERS), ("context", "work\n")]);
     let exported = sources(&home, &[("TETHER_AGENT_HOST", "env.host"), ("TETHER_AGENT_PORT", "1")]);
     let flagged = exported.clone().with_flag("TETHER_AGENT_PORT", "--port", Some("2".into()));
-    assert_eq!(meant(&flagged, None), is("http://env.host:2", Some("mine"), None), "a flag switches the context off");
+    assert_eq!(
+        meant(&flagged, None),
+        is("http://env.host:2", Some("mine"), None),
+        "a flag switches the context off"
+    );
     assert_eq!(meant(&flagged, Some("work")), is("http://box.local:2", Some("wtoken"), Some("work")));
     assert_eq!(meant(&exported, Some("far")), is("https://x.example/t", Some("123"), Some("far")));
     assert_eq!(meant(&exported, None), is("http://box.local:9000", Some("wtoken"), Some("work")));
@@ -78,7 +82,10 @@ fn a_whole_address_may_come_by_flag_or_setting() {
 fn the_token_of_this_machine_goes_to_no_named_server_elsewhere() {
     let home = home(&[("servers.yaml", SERVERS)]);
     assert_eq!(meant(&sources(&home, &[]), Some("bare")).1, None);
-    assert_eq!(meant(&sources(&home, &[("TETHER_AGENT_TOKEN", "now")]), Some("bare")).1.as_deref(), Some("now"));
+    assert_eq!(
+        meant(&sources(&home, &[("TETHER_AGENT_TOKEN", "now")]), Some("bare")).1.as_deref(),
+        Some("now")
+    );
     assert_eq!(meant(&sources(&home, &[]), Some("here")).1.as_deref(), Some("mine"), "it is this machine's");
     std::fs::write(home.path().join(".env"), "TETHER_AGENT_TOKEN=project\n").expect("written");
     assert_eq!(meant(&sources(&home, &[]), Some("bare")).1, None);

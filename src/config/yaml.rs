@@ -74,7 +74,14 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_on_one_line_and_without_what_stands_there() {
-        for text in ["nam: s3cret", "name: [s3cret]", "- s3cret", "name: s3cret\n  x: : y", "count: 300", "name: \"s3cret"] {
+        for text in [
+            "nam: s3cret",
+            "name: [s3cret]",
+            "- s3cret",
+            "name: s3cret\n  x: : y",
+            "count: 300",
+            "name: \"s3cret",
+        ] {
             let error = parse::<Card>(text).expect_err(text);
             assert!(!error.contains('\n') && !error.contains("s3cret"), "{text:?}: {error}");
         }
