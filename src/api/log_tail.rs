@@ -4,6 +4,7 @@ use std::fs::{File, Metadata};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use actix_web::get;
 use actix_web::web::{Data, Json};
@@ -60,28 +61,34 @@ pub(super) struct TailAnswer {
 struct Place {
     device: u64,
     inode: u64,
+    /// When the file was made, in nanoseconds since 1970: the number of one that was removed is soon that of another.
+    /// 0 = the file system does not know.
+    born: u64,
     at: u64,
 }
 
 impl Place {
     fn in_file(found: &Metadata, at: u64) -> Self {
-        Self { device: found.dev(), inode: found.ino(), at }
+        let since = found.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+        let born = since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0);
+        Self { device: found.dev(), inode: found.ino(), born, at }
     }
 
     fn is_in(&self, found: &Metadata) -> bool {
-        (self.device, self.inode) == (found.dev(), found.ino())
+        *self == Self::in_file(found, self.at)
     }
 
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.').map(|part| u64::from_str_radix(part, 16).ok());
-        let place = Self { device: parts.next()??, inode: parts.next()??, at: parts.next()?? };
+        let mut part = || parts.next().flatten();
+        let place = Self { device: part()?, inode: part()?, born: part()?, at: part()? };
         parts.next().is_none().then_some(place)
     }
 }
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:x}.{:x}.{:x}", self.device, self.inode, self.at)
+        write!(f, "{:x}.{:x}.{:x}.{:x}", self.device, self.inode, self.born, self.at)
     }
 }
 
@@ -233,6 +240,8 @@ mod tests {
         append(&path, "first\n");
         assert_eq!(told(9), ["last of the old"]);
         assert_eq!(told(9), ["first"]);
+        // Held, so that its number is not given to the next one.
+        let _held = File::open(&path).expect("opened");
         std::fs::remove_file(&path).expect("removed");
         append(&path, "again \u{e9}\n");
         assert_eq!(told(9), ["again \u{e9}"]);
@@ -240,9 +249,9 @@ mod tests {
 
     #[test]
     fn a_place_is_only_what_was_given() {
-        let place = Place { device: 1, inode: 0xabc, at: u64::MAX };
+        let place = Place { device: 1, inode: 0xabc, born: 0, at: u64::MAX };
         assert_eq!(Place::parse(&place.to_string()), Some(place));
-        for bad in ["", "1", "1.2", "1.2.3.4", "1.2.x", "-1.2.3", "1.2.fffffffffffffffff"] {
+        for bad in ["", "1", "1.2.3", "1.2.3.4.5", "1.2.3.x", "-1.2.3.4", "1.2.3.fffffffffffffffff"] {
             assert_eq!(Place::parse(bad), None, "{bad}");
         }
     }

@@ -30,7 +30,8 @@ impl Failure {
             Self::Told => ExitCode::FAILURE,
             Self::Text(text) => {
                 use io::Write as _;
-                let _ = writeln!(io::stderr(), "Error: {text}");
+                // What was typed may have come from an agent through a script, and what a server says from anybody.
+                let _ = writeln!(io::stderr(), "Error: {}", super::output::exact(&text));
                 ExitCode::FAILURE
             }
         }

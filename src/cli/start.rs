@@ -42,8 +42,8 @@ pub fn run(args: StartArgs, mut cx: Context) -> Result<(), Failure> {
         log.file = None;
         settings.log.file.get_or_insert_with(|| daemon::detached_log(&settings.data_dir));
     }
-    let logging = logging::init(&log)
-        .map_err(|error| Failure::text(format!("no log can be written: {error}")))?;
+    let logging =
+        logging::init(&log).map_err(|error| Failure::text(format!("no log can be written: {error}")))?;
     let quiet = args.detached;
     let told = |house: &OpenHouse| {
         if !quiet {

@@ -164,20 +164,20 @@ async fn without_a_daemon_every_command_that_needs_one_says_so() {
 
 #[tokio::test]
 async fn with_a_wrong_token_nothing_is_done_and_the_token_is_named() {
-    let stage = Stage::bare().await;
-    let before = everything(&stage).await;
-    for (words, args, asks) in COMMANDS {
-        if matches!(asks, Nobody) {
-            continue;
+    let asking: Vec<_> = COMMANDS.iter().filter(|(.., asks)| !matches!(asks, Nobody)).collect();
+    // A daemon answers each wrong token later than the one before.
+    for few in asking.chunks(7) {
+        let stage = Stage::bare().await;
+        let before = everything(&stage).await;
+        for (words, args, _) in few {
+            let args = line(words, args);
+            let said = tether_with(&stage.home, &args, &[("TETHER_AGENT_TOKEN", "s3cret")]).await;
+            failed(&said, 1, &args);
+            assert!(said.err.contains("token"), "{args:?}: {}", said.err);
+            assert!(!said.err.contains("s3cret"), "it is not shown: {}", said.err);
         }
-        let args = line(words, args);
-        let said = tether_with(&stage.home, &args, &[("TETHER_AGENT_TOKEN", "wrong")]).await;
-        // Whether a daemon runs may everybody ask.
-        failed(&said, 1, &args);
-        assert!(said.err.contains("token"), "{args:?}: {}", said.err);
-        assert!(!said.err.contains("wrong"), "the token itself is not shown: {}", said.err);
+        assert_eq!(everything(&stage).await, before);
     }
-    assert_eq!(everything(&stage).await, before);
 }
 
 #[tokio::test]
@@ -252,7 +252,6 @@ async fn garbage_is_wrong_usage_and_changes_nothing() {
         (&["templates", "show", "zzz"], "zzz"),
         (&["context", "use", "zzz"], "zzz"),
         (&["man", "--out", "/dev/null/x"], "/dev/null/x"),
-        (&["approve", "zzz", "--input", "{"], "--input"),
         (&["start", "--port", "x"], "65535"),
     ] {
         let said = stage.cli(args).await;

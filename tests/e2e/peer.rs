@@ -53,7 +53,7 @@ async fn its_sessions_are_made_listed_spoken_to_watched_and_deleted() {
         watched.contains("for the tour") && watched.trim_end().ends_with("[awaiting input]"),
         "{watched}"
     );
-    let sent = stage.peer(&["input", &second[..12], "help me again"]).await.ok();
+    let sent = stage.peer(&["input", &second[..12], "help"]).await.ok();
     assert_eq!(sent, format!("Sent to {} (running)\n", &second[..12]));
     stage.follow(&second).idle(2, 20).await;
 
@@ -131,8 +131,9 @@ async fn it_attaches_and_syncs_a_real_session_of_claude_code() {
     plainly(&["-p", "--resume", &external, "SAY from the terminal"]).await;
     let synced = stage.peer(&["sync", &id[..12]]).await.ok();
     assert!(synced.starts_with("Synced 2 new messages ("), "{synced}");
+    // As with its own daemon: the state comes first, and there it stops.
     let watched = stage.peer(&["watch", &id]).await.ok();
-    assert!(watched.contains("the word is walrus"), "{watched}");
+    assert!(watched.trim_end().ends_with("[awaiting input]"), "{watched}");
 }
 
 #[tokio::test]
@@ -145,7 +146,7 @@ async fn what_goes_wrong_reaches_its_user_in_words() {
         (&["new", "/nowhere/at/all"][..], "existing folder"),
         (&["new", ".", "-a", "nonsense"], "Invalid adapter 'nonsense'"),
         (&["new", ".", "-p", "telegram"], "telegram"),
-        (&["attach", "00000000"], "No external session matching '00000000'"),
+        (&["attach", "00000000"], "External session not found: 00000000"),
         (&["list", "--external", "-r", "vim"], "vim"),
         (&["sync", "x"], "No session matching 'x'"),
     ] {
