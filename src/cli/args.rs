@@ -17,7 +17,7 @@ pub use daemon::{
     CompletionsArgs, InitArgs, LogsArgs, ManArgs, PairArgs, ServiceAction, ServiceArgs, StartArgs, StopArgs,
 };
 pub use mcp::{McpAction, McpArgs, McpEntryArgs};
-pub use servers::{ContextAction, ContextArgs};
+pub use servers::{ContextAction, ContextArgs, ServerAction, ServerArgs};
 pub use sessions::{
     AttachArgs, BindArgs, ExportArgs, InputArgs, InterruptArgs, ListArgs, NewArgs, SessionArgs, SyncArgs,
     WatchArgs,
@@ -115,6 +115,8 @@ pub enum Command {
     Service(ServiceArgs),
     /// Show or choose the daemon that commands talk to
     Context(ContextArgs),
+    /// Set up and look after a daemon on another machine, over ssh
+    Server(ServerArgs),
     /// List or show templates of sessions, for `new -t`
     Templates(TemplatesArgs),
     /// Print a completion script for a shell

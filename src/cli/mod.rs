@@ -33,8 +33,10 @@ mod new;
 mod open;
 mod output;
 mod pair;
+mod remote;
 mod render;
 mod resolve;
+mod server;
 mod service;
 mod start;
 mod status;
@@ -92,11 +94,16 @@ impl Context {
 
     /// A directory as the daemon is told it. What is on a named server cannot be looked at from here.
     fn directory(&self, typed: &str) -> Result<String, Failure> {
-        let target = self.target()?;
-        if target.named.is_some() || typed == "~" || typed.starts_with("~/") {
-            return Ok(typed.to_owned());
+        let is_whole = typed.starts_with('/') || typed == "~" || typed.starts_with("~/");
+        match self.target()?.named {
+            Some((name, _)) if !is_whole => Err(Failure::text(format!(
+                "{typed:?} is a directory of this machine, and the command goes to {name}: give the whole path there, \
+                 /... or ~/..."
+            ))),
+            Some(_) => Ok(typed.to_owned()),
+            None if typed.starts_with('~') && is_whole => Ok(typed.to_owned()),
+            None => list::absolute(typed),
         }
-        list::absolute(typed)
     }
 }
 
@@ -136,6 +143,7 @@ fn without_server(command: &Command) -> Option<&'static str> {
         Command::Start(_) | Command::Init(_) | Command::Service(_) | Command::Doctor => {
             Some("this command is about this machine")
         }
+        Command::Server(_) => Some("this command takes the server as its HOST"),
         Command::Templates(_)
         | Command::Completions(_)
         | Command::Man(_)
@@ -209,6 +217,7 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Trust(args) => trust::run(&args, cx).await,
         Command::Git(args) => git::run(args, cx).await,
         Command::Workspaces(args) => workspaces::run(&args, cx).await,
+        Command::Server(args) => server::run(&args, cx).await,
         Command::Export(args) => export::run(&args, cx).await,
         Command::Mcp(args) => mcp::run(args, cx).await,
         Command::Verify => verify::run(cx).await,

@@ -38,9 +38,7 @@ pub async fn run(args: NewArgs, mut cx: Context) -> Result<(), Failure> {
             cx.out.line(format!("  Template:  {}", one_line(&found.path.display().to_string())))?;
         }
         // A session that allows something without asking says so from the start.
-        if let Some(mode) =
-            made.approval_mode.and_then(|mode| u8::try_from(mode).ok()).filter(|mode| *mode > 0)
-        {
+        if let Some(mode) = made.approval_mode.filter(|mode| *mode > 0) {
             cx.out.line(format!("  Approvals: {}", templates::mode_words(mode)))?;
         }
         if found.is_some_and(|found| found.template.auto_checkpoint == Some(true)) {

@@ -62,6 +62,11 @@ async fn a_session_on_a_named_server_is_made_where_it_is_said() {
     let (home, one, _two) = with_two().await;
     let lost = tether(&home, &["-S", "one", "new", "-a", "demo"]).await;
     assert!(lost.code == 1 && lost.err.contains("which directory"), "{lost:?}");
+    for args in [&["new", "."][..], &["trust", "yes"], &["list", "-d", "proj"], &["attach", "x", "-d", "."]] {
+        let said = tether(&home, &[&["-S", "one"], args].concat()).await;
+        assert!(said.code == 1 && said.err.contains("whole path"), "{args:?}: {said:?}");
+    }
+    assert_eq!(one.api.get("/api/trusted-directories").await.ok(), serde_json::json!([]));
     let there = one.home.work();
     let said = tether(&home, &["-S", "one", "new", there.to_str().unwrap(), "-a", "demo"]).await.ok();
     assert!(said.contains(&format!("Directory: {}", there.display())), "{said}");

@@ -37,6 +37,7 @@ mod pi;
 mod random_kills;
 mod render;
 mod security;
+mod server;
 mod slack;
 mod slack_faults;
 mod stall;

@@ -26,3 +26,57 @@ pub enum ContextAction {
         name: String,
     },
 }
+
+/// `tether server`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "HOST is what ssh takes: a host, an alias of ~/.ssh/config or user@host; or the name of a server in \
+    servers.yaml. Your own ssh is used, with your keys. Without a terminal it asks nothing, and fails instead."
+)]
+pub struct ServerArgs {
+    /// Who you are there
+    #[arg(short, long, value_name = "USER", global = true)]
+    pub user: Option<String>,
+    /// What to do
+    #[command(subcommand)]
+    pub action: ServerAction,
+}
+
+/// What `tether server` can do.
+#[derive(Debug, Subcommand)]
+pub enum ServerAction {
+    /// Put this program on a machine, set it up (--port: on which port) and start it
+    Init {
+        /// The machine
+        host: String,
+        /// Name for it in servers.yaml
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Show how the daemon of a machine is
+    Status {
+        /// The machine
+        host: String,
+    },
+    /// Put this version of the program on a machine, and start its daemon anew; agents go on
+    Upgrade {
+        /// The machine
+        host: String,
+    },
+    /// Print the daemon's log of a machine
+    Logs {
+        /// The machine
+        host: String,
+        /// Only the last so many lines
+        #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 200)]
+        lines: usize,
+        /// Go on as more comes
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Print the key with which git there reaches a forge; made if there is none
+    GitKey {
+        /// The machine
+        host: String,
+    },
+}
