@@ -101,6 +101,22 @@ impl Found {
         Self::parse(&said).ok_or_else(odd)
     }
 
+    /// Where the program lies and its version; `None` = it is not there.
+    ///
+    /// # Errors
+    /// Another program has its name.
+    fn is_ours(&self, remote: &Remote) -> Result<Option<(&str, &str)>, Failure> {
+        match (&self.place, &self.version) {
+            (None, _) => Ok(None),
+            (Some(place), Some(version)) => Ok(Some((place, version))),
+            (Some(place), None) => Err(Failure::text(format!(
+                "{} has another program of this name at {} (the Tether of PyPI knows no --version): take it away first",
+                remote.shown(),
+                one_line(place)
+            ))),
+        }
+    }
+
     /// Whether this very program can run there, as far as names tell.
     fn runs_ours(&self) -> bool {
         let system = match std::env::consts::OS {
@@ -144,6 +160,7 @@ async fn upgrade(remote: &Remote, cx: &mut Context) -> Result<(), Failure> {
     let Some(place) = &found.place else {
         return Err(Failure::text(format!("{shown} has no tether: tether server init {shown}")));
     };
+    found.is_ours(remote)?;
     if found.version.as_deref() == Some(ours) {
         return Ok(cx.out.line(format!("{shown} has Tether {ours} already."))?);
     }
@@ -155,7 +172,7 @@ async fn upgrade(remote: &Remote, cx: &mut Context) -> Result<(), Failure> {
     }
     copy(remote, &found).await?;
     let restarted = remote.ask(RESTART).await?;
-    let before = found.version.as_deref().map_or_else(|| "another version".to_owned(), one_line);
+    let before = found.version.as_deref().map(one_line).unwrap_or_default();
     cx.out.line(format!("{shown} has Tether {ours} (was {before})."))?;
     let daemon = if restarted.contains("restarted") {
         "Its daemon was started anew."
@@ -168,13 +185,11 @@ async fn upgrade(remote: &Remote, cx: &mut Context) -> Result<(), Failure> {
 async fn init(remote: &Remote, name: Option<&str>, cx: &mut Context) -> Result<(), Failure> {
     let port = port(cx)?;
     let (found, shown) = (Found::at(remote).await?, remote.shown());
-    match (&found.place, &found.version) {
-        (Some(place), version) => cx.out.line(format!(
-            "{shown} has Tether {} at {}.",
-            version.as_deref().map_or_else(|| "(of unknown version)".to_owned(), one_line),
-            one_line(place)
-        ))?,
-        (None, _) => {
+    match found.is_ours(remote)? {
+        Some((place, version)) => {
+            cx.out.line(format!("{shown} has Tether {} at {}.", one_line(version), one_line(place)))?;
+        }
+        None => {
             cx.out.line(format!("Copying this program to {shown} ..."))?;
             copy(remote, &found).await?;
         }

@@ -115,6 +115,12 @@ async fn a_machine_that_cannot_be_used_is_left_as_it_is() {
     put(machine.there.path().join("bin/tether"), "#!/bin/sh\necho 'tether 0.0.1'\n");
     let said = machine.server(&["upgrade", "box"]).await;
     assert!(said.code == 1 && said.err.contains("bin/tether"), "{said:?}");
+    put(machine.there.path().join("bin/tether"), "#!/bin/sh\necho 'usage: tether' >&2\nexit 2\n");
+    for action in ["init", "upgrade"] {
+        let said = machine.server(&[action, "box"]).await;
+        assert!(said.code == 1 && said.err.contains("another program"), "{said:?}");
+    }
+    assert!(!machine.there.path().join(".config/tether/config.env").exists());
 }
 
 #[tokio::test]
