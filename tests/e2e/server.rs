@@ -19,9 +19,10 @@ impl Machine {
         // The machine knows nothing of the settings here, and no service manager.
         let (remote, mark) = (there.path().display(), &there.mark);
         let script = format!(
-            "#!/bin/sh\nfor word in \"$@\"; do printf '%s\\n' \"$word\"; done >> '{}'\nfor last; do :; done\n[ -e '{remote}/down' ] \
-             && {{ echo 'Connection timed out' >&2; exit 255; }}\nexec env -i HOME='{remote}' PATH='{remote}/bin:/usr/bin:/bin' \
-             {}='{mark}' sh -c \"$last\"\n",
+            "#!/bin/sh\nfor word in \"$@\"; do printf '%s\\n' \"$word\"; done >> '{}'\nfor last; do :; done\n\
+             [ -e '{remote}/down' ] && {{ echo 'Connection timed out' >&2; exit 255; }}\n\
+             there() {{ env -i HOME='{remote}' PATH='{remote}/bin:/usr/bin:/bin' {}='{mark}' sh -c \"$last\"; }}\n\
+             if [ -e '{remote}/cut' ]; then head -c 1000 | there; else there; fi\n",
             home.path().join("told").display(),
             crate::harness::process::MARK,
         );
@@ -111,6 +112,13 @@ async fn a_machine_that_cannot_be_used_is_left_as_it_is() {
     assert!(said.code == 1 && said.err.contains("Plan9"), "{said:?}");
     assert!(!machine.program().exists());
     std::fs::remove_file(machine.there.path().join("bin/uname")).expect("removed");
+    // The connection breaks while the program is on its way.
+    std::fs::write(machine.there.path().join("cut"), "").expect("written");
+    let said = machine.server(&["init", "box"]).await;
+    assert!(said.code == 1 && said.err.contains("did not arrive whole"), "{said:?}");
+    let left = std::fs::read_dir(machine.there.path().join(".local/bin")).expect("there").count();
+    assert_eq!(left, 0, "nothing of it stays");
+    std::fs::remove_file(machine.there.path().join("cut")).expect("removed");
     // One that some other means put there stays theirs.
     put(machine.there.path().join("bin/tether"), "#!/bin/sh\necho 'tether 0.0.1'\n");
     let said = machine.server(&["upgrade", "box"]).await;
