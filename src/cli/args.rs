@@ -29,8 +29,8 @@ pub use templates::{TemplatesAction, TemplatesArgs};
 // Long options may be shortened, as the peer's scripts may have them.
 #[command(name = "tether", version, about, max_term_width = 100, infer_long_args = true)]
 pub struct Arguments {
-    /// Daemon to talk to: a host, or a whole address with http:// or https:// (or `TETHER_AGENT_HOST`, `TETHER_API_URL`;
-    /// 127.0.0.1); for `start` the address to listen on
+    /// Daemon to talk to, a host or a whole address, https:// too (or `TETHER_AGENT_HOST`, `TETHER_API_URL`; 127.0.0.1);
+    /// for `start` the address to listen on
     #[arg(short = 'H', long, value_name = "HOST", global = true, help_heading = "Connection")]
     pub host: Option<String>,
     /// Its port (or `TETHER_AGENT_PORT`; 8787)
@@ -157,6 +157,22 @@ mod tests {
                 [parsed.host, parsed.port, parsed.token, parsed.server].map(Option::unwrap_or_default);
             assert_eq!(found, ["box", "1", "t", "s"], "{line:?}");
         }
+    }
+
+    #[test]
+    fn no_command_has_an_argument_of_the_name_of_one_that_all_have() {
+        fn look(command: &clap::Command, path: &str) {
+            for inner in command.get_subcommands() {
+                let path = format!("{path} {}", inner.get_name());
+                for argument in inner.get_arguments() {
+                    let id = argument.get_id().as_str();
+                    let is_common = ["host", "port", "token", "server", "json"].contains(&id);
+                    assert!(!is_common, "{path}: the value of {id} would be taken for the one that all have");
+                }
+                look(inner, &path);
+            }
+        }
+        look(&Arguments::command(), "tether");
     }
 
     #[test]

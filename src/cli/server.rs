@@ -39,18 +39,18 @@ const TOKEN: &str =
 pub async fn run(args: &ServerArgs, mut cx: Context) -> Result<(), Failure> {
     let at = |host: &str, cx: &Context| remote(host, args.user.as_deref(), cx);
     match &args.action {
-        ServerAction::Init { host, name } => init(&at(host, &cx)?, name.as_deref(), &mut cx).await,
-        ServerAction::Upgrade { host } => upgrade(&at(host, &cx)?, &mut cx).await,
-        ServerAction::Status { host } => {
+        ServerAction::Init { machine, name } => init(&at(machine, &cx)?, name.as_deref(), &mut cx).await,
+        ServerAction::Upgrade { machine } => upgrade(&at(machine, &cx)?, &mut cx).await,
+        ServerAction::Status { machine } => {
             let json = if cx.json { " --json" } else { "" };
-            at(host, &cx)?.run(&format!("{NEEDS_TETHER}exec tether status{json}")).await
+            at(machine, &cx)?.run(&format!("{NEEDS_TETHER}exec tether status{json}")).await
         }
-        ServerAction::Logs { host, lines, follow } => {
+        ServerAction::Logs { machine, lines, follow } => {
             let follow = if *follow { " -f" } else { "" };
-            at(host, &cx)?.run(&format!("{NEEDS_TETHER}exec tether logs -n {lines}{follow}")).await
+            at(machine, &cx)?.run(&format!("{NEEDS_TETHER}exec tether logs -n {lines}{follow}")).await
         }
-        ServerAction::GitKey { host } => {
-            let key = at(host, &cx)?.ask(GIT_KEY).await?;
+        ServerAction::GitKey { machine } => {
+            let key = at(machine, &cx)?.ask(GIT_KEY).await?;
             if cx.json {
                 return cx.out.json(&serde_json::json!({ "key": key.trim() }));
             }

@@ -48,7 +48,8 @@ pub enum ServerAction {
     /// Put this program on a machine, set it up (--port: on which port) and start it
     Init {
         /// The machine
-        host: String,
+        #[arg(value_name = "HOST")]
+        machine: String,
         /// Name for it in servers.yaml
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
@@ -56,17 +57,20 @@ pub enum ServerAction {
     /// Show how the daemon of a machine is
     Status {
         /// The machine
-        host: String,
+        #[arg(value_name = "HOST")]
+        machine: String,
     },
     /// Put this version of the program on a machine, and start its daemon anew; agents go on
     Upgrade {
         /// The machine
-        host: String,
+        #[arg(value_name = "HOST")]
+        machine: String,
     },
     /// Print the daemon's log of a machine
     Logs {
         /// The machine
-        host: String,
+        #[arg(value_name = "HOST")]
+        machine: String,
         /// Only the last so many lines
         #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 200)]
         lines: usize,
@@ -77,6 +81,7 @@ pub enum ServerAction {
     /// Print the key with which git there reaches a forge; made if there is none
     GitKey {
         /// The machine
-        host: String,
+        #[arg(value_name = "HOST")]
+        machine: String,
     },
 }
