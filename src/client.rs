@@ -6,6 +6,7 @@
 mod external;
 mod feed;
 mod git;
+mod log_tail;
 
 use std::time::Duration;
 
@@ -21,9 +22,11 @@ use tether_actors::domain::trust::TrustedDirectory;
 
 pub use external::{NewWork, PolledEvent};
 pub use feed::{Feed, FeedItem};
+pub use log_tail::LogTail;
 
 use crate::api::{AgentView, ChatCode, ExternalSession, SyncAnswer};
 use crate::config::Connection;
+use crate::config::servers::Target;
 
 /// How long an answer may take. The daemon answers when a thing is recorded, not when it is done.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -143,6 +146,9 @@ pub struct NewSession {
     /// The agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapter: Option<String>,
+    /// What it may do without asking: null or 0 nothing, 1 edits, 2 everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval_mode: Option<u8>,
     /// The chat platform.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
@@ -250,6 +256,16 @@ impl Client {
         let url = address.map_or_else(|| connection.url(), str::to_owned);
         let base = Url::parse(&url).map_err(|error| ClientError::Odd { url, cause: error.to_string() })?;
         Self::at(base, connection, MCP_SURFACE)
+    }
+
+    /// A client of the daemon that a command means.
+    ///
+    /// # Errors
+    /// The address makes no URL.
+    pub fn of(target: Target) -> Result<Self, ClientError> {
+        let base = Url::parse(&target.url)
+            .map_err(|error| ClientError::Odd { url: target.url.clone(), cause: error.to_string() })?;
+        Self::at(base, target.connection, SURFACE)
     }
 
     fn at(base: Url, connection: Connection, surface: &'static str) -> Result<Self, ClientError> {

@@ -3,14 +3,14 @@
 use super::output::{Column, table, terminal_width};
 use super::{Context, Failure};
 use crate::api::AgentView;
-use crate::config::{Connection, Settings};
+use crate::config::Settings;
 use crate::daemon;
 
 /// Asks the daemon, or looks itself where none runs on this machine.
 pub async fn run(mut cx: Context) -> Result<(), Failure> {
     let agents = match cx.client()?.agents().await {
         Ok(agents) => agents,
-        Err(error) if error.is_passing() && Connection::read(&cx.sources)?.is_loopback() => {
+        Err(error) if error.is_passing() && cx.target()?.is_here() => {
             look(&Settings::read(&cx.sources)?).await?
         }
         Err(error) => return Err(error.into()),

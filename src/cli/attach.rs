@@ -4,7 +4,6 @@ use inquire::{InquireError, Select};
 use tether_actors::domain::elsewhere::Runner;
 
 use super::args::AttachArgs;
-use super::list::absolute;
 use super::output::{age, clip, is_interactive, one_line, short, terminal_width};
 use super::status::label;
 use super::{Context, Failure, resolve};
@@ -17,7 +16,7 @@ const MOST: usize = 200;
 /// Finds out which one is meant, and attaches it.
 pub async fn run(args: AttachArgs, mut cx: Context) -> Result<(), Failure> {
     let client = cx.client()?;
-    let Some(wanted) = wanted(&args, &client, cx.json).await? else { return Ok(()) };
+    let Some(wanted) = wanted(&args, &client, &cx).await? else { return Ok(()) };
     let session = client.attach(&wanted).await.map_err(|error| match &args.session {
         Some(typed) if error.is_status(404) => {
             Failure::text(format!("No external session matching '{typed}'"))
@@ -38,14 +37,14 @@ pub async fn run(args: AttachArgs, mut cx: Context) -> Result<(), Failure> {
 }
 
 /// `None`: the person chose none.
-async fn wanted(args: &AttachArgs, client: &Client, json: bool) -> Result<Option<AttachSession>, Failure> {
+async fn wanted(args: &AttachArgs, client: &Client, cx: &Context) -> Result<Option<AttachSession>, Failure> {
     let runner = args.runner_type.as_deref().map(runner).transpose()?;
     let found = match &args.session {
         Some(typed) => {
             let all = client.external_sessions(runner, None, MOST).await?;
             resolve::external(typed, all)?
         }
-        None if is_interactive() && !json => match choose(args, client, runner).await? {
+        None if is_interactive() && !cx.json => match choose(args, client, runner, cx).await? {
             Some(chosen) => Some(chosen),
             None => return Ok(None),
         },
@@ -54,9 +53,9 @@ async fn wanted(args: &AttachArgs, client: &Client, json: bool) -> Result<Option
         }
     };
     let directory = match (&args.directory, &found) {
-        (Some(directory), _) => absolute(directory)?,
+        (Some(directory), _) => cx.directory(directory)?,
         (None, Some(found)) => found.directory.clone(),
-        (None, None) => absolute(".")?,
+        (None, None) => cx.directory(".")?,
     };
     let typed = args.session.clone().unwrap_or_default();
     Ok(Some(AttachSession {
@@ -73,8 +72,9 @@ async fn choose(
     args: &AttachArgs,
     client: &Client,
     runner: Option<Runner>,
+    cx: &Context,
 ) -> Result<Option<ExternalSession>, Failure> {
-    let here = absolute(args.directory.as_deref().unwrap_or("."))?;
+    let here = cx.directory(args.directory.as_deref().unwrap_or("."))?;
     let mut found = client.external_sessions(runner, Some(&here), MOST).await?;
     if found.is_empty() && args.directory.is_none() {
         found = client.external_sessions(runner, None, MOST).await?;

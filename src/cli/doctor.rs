@@ -9,7 +9,8 @@ use serde_json::json;
 use super::{Context, Failure, agents, service};
 use crate::api::AgentView;
 use crate::client::{BridgeStatus, Client, ClientError, Health};
-use crate::config::{Connection, Settings, is_loopback};
+use crate::config::servers::{Servers, target};
+use crate::config::{Connection, Settings, Sources, is_loopback};
 
 /// How something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -61,6 +62,7 @@ pub async fn run(mut cx: Context) -> Result<(), Failure> {
             None
         }
     };
+    findings.extend(servers(&cx.sources));
     if let Ok(connection) = Connection::read(&cx.sources) {
         findings.push(network(&connection));
         let client = Client::new(connection)?;
@@ -124,6 +126,31 @@ fn configuration(settings: &Settings) -> Vec<Finding> {
     });
     findings.extend(settings.warnings.iter().map(|text| note("configuration", text, "")));
     findings
+}
+
+/// The daemons that have names, and whether commands go to one of them.
+fn servers(sources: &Sources) -> Vec<Finding> {
+    const WHAT: &str = "servers";
+    let known = match Servers::read(sources) {
+        Ok(known) => known,
+        Err(error) => {
+            return vec![bad(WHAT, error.to_string(), "correct it: other commands fail until then")];
+        }
+    };
+    let place = known.place();
+    let exposed = known.is_exposed().then(|| {
+        bad(WHAT, format!("{place} can be read by others, and it holds tokens"), format!("chmod 600 {place}"))
+    });
+    let away = match target(sources, None).map(|target| target.reminder()) {
+        Ok(Some(name)) => Some(note(
+            WHAT,
+            format!("commands talk to {name}, and what is told here is about this machine"),
+            "to have them talk to this machine: tether context use local",
+        )),
+        Ok(None) => None,
+        Err(error) => Some(bad(WHAT, error.to_string(), "tether context list shows what there is")),
+    };
+    exposed.into_iter().chain(away).collect()
 }
 
 /// The folder with the log of events.

@@ -30,7 +30,8 @@ impl Failure {
             Self::Told => ExitCode::FAILURE,
             Self::Text(text) => {
                 use io::Write as _;
-                let _ = writeln!(io::stderr(), "Error: {text}");
+                // What was typed may have come from an agent through a script, and what a server says from anybody.
+                let _ = writeln!(io::stderr(), "Error: {}", super::output::exact(&text));
                 ExitCode::FAILURE
             }
         }
@@ -44,7 +45,8 @@ impl From<ClientError> for Failure {
                 Self::Text(format!("{error}\nIs it running? Start it with: tether start"))
             }
             ClientError::Refused { status: 401, .. } => Self::Text(format!(
-                "{error}\nThe token comes from --token, TETHER_AGENT_TOKEN, ./.env or config.env (see: tether init)"
+                "{error}\nThe token comes from --token, the server's entry in servers.yaml, TETHER_AGENT_TOKEN, ./.env or config.env (see: \
+                 tether init)"
             )),
             _ => Self::Text(error.to_string()),
         }

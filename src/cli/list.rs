@@ -12,13 +12,14 @@ use super::{Context, Failure, attach};
 use crate::api::ExternalSession;
 
 /// Asks, filters and prints.
-pub async fn run(args: &ListArgs, cx: Context) -> Result<(), Failure> {
+pub async fn run(args: &ListArgs, mut cx: Context) -> Result<(), Failure> {
+    cx.remind()?;
     if args.external { external(args, cx).await } else { ours(args, cx).await }
 }
 
 async fn ours(args: &ListArgs, mut cx: Context) -> Result<(), Failure> {
     let sessions = cx.client()?.sessions().await?;
-    let directory = args.directory.as_deref().map(absolute).transpose()?;
+    let directory = args.directory.as_deref().map(|typed| cx.directory(typed)).transpose()?;
     let mut chosen: Vec<Session> = sessions
         .into_iter()
         .filter(|session| args.state.as_deref().is_none_or(|state| is_in(session, state)))
@@ -41,7 +42,7 @@ async fn ours(args: &ListArgs, mut cx: Context) -> Result<(), Failure> {
 /// Sessions of agents' own programs.
 async fn external(args: &ListArgs, mut cx: Context) -> Result<(), Failure> {
     let runner = args.runner_type.as_deref().map(attach::runner).transpose()?;
-    let directory = args.directory.as_deref().map(absolute).transpose()?;
+    let directory = args.directory.as_deref().map(|typed| cx.directory(typed)).transpose()?;
     let limit = args.limit.unwrap_or(50);
     let found = cx.client()?.external_sessions(runner, directory.as_deref(), limit).await?;
     if cx.json {
@@ -148,12 +149,12 @@ pub mod tests {
     #[test]
     fn the_table_has_the_columns_of_the_contract() {
         let sessions = [session("sess_0123456789ab", "AWAITING_INPUT", "Fix it")];
-        let directory = "─".repeat(12 + 1 + 16 + 1 + 30 + 1 + 39);
+        let rule = [12, 16, 30, 39].map(|width| "─".repeat(width)).join(" ");
         assert_eq!(
             lines(&sessions, 100),
             [
                 "ID           STATE            NAME                           DIRECTORY",
-                &directory,
+                &rule,
                 "sess_0123456 awaiting input   Fix it                         /p",
             ]
         );
@@ -172,7 +173,7 @@ pub mod tests {
             external_lines(&found),
             [
                 "ID           TYPE          RUNNING   PROMPT                         DIRECTORY",
-                &"─".repeat(12 + 13 + 9 + 30 + 30 + 4),
+                &[12, 13, 9, 30, 30].map(|width| "─".repeat(width)).join(" "),
                 "0198c0de-000 claude_code   yes       fix the build                  /p",
             ]
         );

@@ -10,7 +10,7 @@ use super::args::{McpAction, McpArgs, McpEntryArgs};
 use super::output::{exact, is_interactive};
 use super::{Context, Failure};
 use crate::client::Client;
-use crate::config::{self, Connection, Sources};
+use crate::config::{self, Sources, servers};
 use crate::logging;
 use crate::mcp::install::{InstallError, Launch, Places, Plan};
 use crate::mcp::{Server, serve_stdio};
@@ -18,16 +18,17 @@ use crate::mcp::{Server, serve_stdio};
 /// Serves, or changes a program's settings.
 pub async fn run(args: McpArgs, cx: Context) -> Result<(), Failure> {
     match args.action {
-        None => serve(&cx.sources).await,
+        None => serve(&cx.sources, cx.server.as_deref()).await,
         Some(McpAction::Install(args)) => change(&args, true, cx),
         Some(McpAction::Uninstall(args)) => change(&args, false, cx),
     }
 }
 
 /// The server for the client that started this program. Standard output is the protocol's.
-pub(super) async fn serve(sources: &Sources) -> Result<(), Failure> {
+pub(super) async fn serve(sources: &Sources, server: Option<&str>) -> Result<(), Failure> {
     logging::init_for_mcp(config::mcp_debug_io(sources)?);
-    let client = Client::for_agents(Connection::read(sources)?, config::api_url(sources)?.as_deref())?;
+    let target = servers::typed_target(sources, server)?;
+    let client = Client::for_agents(target.connection, Some(&target.url))?;
     serve_stdio(Server::new(client)).await.map_err(|error| Failure::text(error.to_string()))
 }
 

@@ -9,9 +9,11 @@ mod ask;
 mod attach;
 mod bind;
 mod completions;
+mod context;
 mod delete;
 mod demo_agent;
 mod deny;
+mod detach;
 mod doctor;
 mod export;
 mod failure;
@@ -24,19 +26,24 @@ mod input;
 mod interrupt;
 mod list;
 mod logs;
+mod man;
 mod mcp;
 mod model_agent;
 mod new;
 mod open;
 mod output;
 mod pair;
+mod remote;
 mod render;
 mod resolve;
+mod server;
 mod service;
 mod start;
 mod status;
 mod stop;
 mod sync;
+mod tail;
+mod templates;
 mod trust;
 mod verify;
 mod watch;
@@ -47,7 +54,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::client::Client;
-use crate::config::{Connection, Sources};
+use crate::config::Sources;
+use crate::config::servers::{self, Target};
 
 pub use args::{Arguments, Command};
 pub use failure::Failure;
@@ -55,8 +63,10 @@ use output::Out;
 
 /// What every command is given.
 struct Context {
-    /// Where settings come from, with the flags before the command already in.
+    /// Where settings come from, with the flags about the daemon already in.
     sources: Sources,
+    /// The server that `-S` names.
+    server: Option<String>,
     /// Whether to print JSON.
     json: bool,
     /// Where to print.
@@ -64,9 +74,36 @@ struct Context {
 }
 
 impl Context {
-    /// A client of the daemon that the settings name.
+    /// The daemon that is meant.
+    fn target(&self) -> Result<Target, Failure> {
+        Ok(servers::target(&self.sources, self.server.as_deref())?)
+    }
+
+    /// A client of the daemon that is meant.
     fn client(&self) -> Result<Client, Failure> {
-        Ok(Client::new(Connection::read(&self.sources)?)?)
+        Ok(Client::of(self.target()?)?)
+    }
+
+    /// The first line of what `status` and `list` say, where nobody typed which daemon is meant.
+    fn remind(&mut self) -> Result<(), Failure> {
+        match self.target()?.reminder() {
+            Some(name) if !self.json => Ok(self.out.line(format!("→ {name}"))?),
+            _ => Ok(()),
+        }
+    }
+
+    /// A directory as the daemon is told it. What is on a named server cannot be looked at from here.
+    fn directory(&self, typed: &str) -> Result<String, Failure> {
+        let is_whole = typed.starts_with('/') || typed == "~" || typed.starts_with("~/");
+        match self.target()?.named {
+            Some((name, _)) if !is_whole => Err(Failure::text(format!(
+                "{typed:?} is a directory of this machine, and the command goes to {name}: give the whole path there, \
+                 /... or ~/..."
+            ))),
+            Some(_) => Ok(typed.to_owned()),
+            None if typed.starts_with('~') && is_whole => Ok(typed.to_owned()),
+            None => list::absolute(typed),
+        }
     }
 }
 
@@ -90,10 +127,29 @@ pub fn main() -> ExitCode {
         .with_flag("TETHER_AGENT_HOST", "--host", arguments.host)
         .with_flag("TETHER_AGENT_PORT", "--port", arguments.port)
         .with_flag("TETHER_AGENT_TOKEN", "--token", arguments.token);
-    let context = Context { sources, json: arguments.json, out: Out::standard() };
+    if let (Some(name), Some(what)) = (&arguments.server, without_server(&command)) {
+        return Failure::text(format!("{what}: --server {name} has no meaning here")).report();
+    }
+    let context = Context { sources, server: arguments.server, json: arguments.json, out: Out::standard() };
     match run(command, context) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
+    }
+}
+
+/// Why a command has nothing to do with a named server; `None` = it has.
+fn without_server(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Start(_) | Command::Init(_) | Command::Service(_) | Command::Doctor => {
+            Some("this command is about this machine")
+        }
+        Command::Server(_) => Some("this command takes the server as its HOST"),
+        Command::Templates(_)
+        | Command::Completions(_)
+        | Command::Man(_)
+        | Command::ModelAgent(_)
+        | Command::DemoAgent(_) => Some("this command asks no daemon"),
+        _ => None,
     }
 }
 
@@ -106,7 +162,7 @@ pub fn mcp_main() -> ExitCode {
         let _ = error.print();
         return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
     }
-    let served = in_runtime(async { mcp::serve(&Sources::of_this_process()).await });
+    let served = in_runtime(async { mcp::serve(&Sources::of_this_process(), None).await });
     served.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
 }
 
@@ -115,6 +171,9 @@ fn run(command: Command, cx: Context) -> Result<(), Failure> {
         // Only the daemon needs actors and their threads.
         Command::Start(args) => start::run(args, cx),
         Command::Completions(args) => completions::run(&args, cx),
+        Command::Man(args) => man::run(&args, cx),
+        Command::Context(args) => context::run(&args, cx),
+        Command::Templates(args) => templates::run(&args, cx),
         Command::Init(args) => init::run(&args, cx),
         Command::Service(args) => service::run(&args, cx),
         // Programs of their own, which talk to whoever started them.
@@ -142,6 +201,7 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::List(args) => list::run(&args, cx).await,
         Command::Attach(args) => attach::run(args, cx).await,
         Command::Bind(args) => bind::run(args, cx).await,
+        Command::Detach(args) => detach::run(&args, cx).await,
         Command::Sync(args) => sync::run(&args, cx).await,
         Command::New(args) => new::run(args, cx).await,
         Command::Input(args) => input::run(&args, cx).await,
@@ -157,12 +217,16 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Trust(args) => trust::run(&args, cx).await,
         Command::Git(args) => git::run(args, cx).await,
         Command::Workspaces(args) => workspaces::run(&args, cx).await,
+        Command::Server(args) => server::run(&args, cx).await,
         Command::Export(args) => export::run(&args, cx).await,
         Command::Mcp(args) => mcp::run(args, cx).await,
         Command::Verify => verify::run(cx).await,
         Command::Doctor => doctor::run(cx).await,
         Command::Start(_)
         | Command::Completions(_)
+        | Command::Man(_)
+        | Command::Context(_)
+        | Command::Templates(_)
         | Command::Init(_)
         | Command::Service(_)
         | Command::ModelAgent(_)

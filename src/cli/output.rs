@@ -49,7 +49,7 @@ pub fn terminal_width() -> usize {
 pub struct Column(pub &'static str, pub usize);
 
 /// A table as the contract draws it: one space between columns, cells cut with `…`, a line of `─`
-/// under the headings. Answers its lines.
+/// under each heading. Answers its lines.
 pub fn table(columns: &[Column], rows: &[Vec<String>]) -> Vec<String> {
     let line = |cells: Vec<String>| {
         let padded: Vec<String> =
@@ -57,8 +57,8 @@ pub fn table(columns: &[Column], rows: &[Vec<String>]) -> Vec<String> {
         padded.join(" ").trim_end().to_owned()
     };
     let heading = line(columns.iter().map(|column| column.0.to_owned()).collect());
-    let width = columns.iter().map(|column| column.1 + 1).sum::<usize>().saturating_sub(1);
-    let mut lines = vec![heading, "─".repeat(width)];
+    let rule: Vec<String> = columns.iter().map(|column| "─".repeat(column.1)).collect();
+    let mut lines = vec![heading, rule.join(" ")];
     lines.extend(rows.iter().map(|row| line(row.iter().map(|cell| one_line(cell)).collect())));
     lines
 }
@@ -141,7 +141,7 @@ mod tests {
         let columns = [Column("ID", 6), Column("NAME", 5)];
         let rows =
             [vec!["sess_1".to_owned(), "a\nlong name".to_owned()], vec!["x".to_owned(), "日本語".to_owned()]];
-        assert_eq!(table(&columns, &rows), ["ID     NAME", "────────────", "sess_1 a lo…", "x      日本…"]);
+        assert_eq!(table(&columns, &rows), ["ID     NAME", "────── ─────", "sess_1 a lo…", "x      日本…"]);
     }
 
     #[test]

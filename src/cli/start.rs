@@ -26,21 +26,24 @@ pub fn run(args: StartArgs, mut cx: Context) -> Result<(), Failure> {
         // a session already.
         let _ = rustix::process::setsid();
     }
-    let sources = std::mem::take(&mut cx.sources)
-        .with_flag("TETHER_AGENT_HOST", "--host", args.host.clone())
-        .with_flag("TETHER_AGENT_PORT", "--port", args.port.clone())
-        .with_flag("TETHER_AGENT_DEV_MODE", "--dev", args.dev.then(|| "1".to_owned()));
+    let sources = std::mem::take(&mut cx.sources).with_flag(
+        "TETHER_AGENT_DEV_MODE",
+        "--dev",
+        args.dev.then(|| "1".to_owned()),
+    );
     let mut settings = Settings::read(&sources)?;
     let made = settings.ensure_token(&sources)?;
     if args.detach {
         return detach(&sources, &settings, made.as_deref(), &mut cx);
     }
+    let mut log = settings.log.clone();
     if args.detached {
         // Its standard error is the log file.
-        settings.log.file = None;
+        log.file = None;
+        settings.log.file.get_or_insert_with(|| daemon::detached_log(&settings.data_dir));
     }
-    let logging = logging::init(&settings.log)
-        .map_err(|error| Failure::text(format!("no log can be written: {error}")))?;
+    let logging =
+        logging::init(&log).map_err(|error| Failure::text(format!("no log can be written: {error}")))?;
     let quiet = args.detached;
     let told = |house: &OpenHouse| {
         if !quiet {

@@ -10,6 +10,7 @@ use crate::client::BridgeStatus;
 
 /// Asks and prints.
 pub async fn run(mut cx: Context) -> Result<(), Failure> {
+    cx.remind()?;
     let client = cx.client()?;
     let health = client.health().await?;
     let sessions = client.sessions().await?;

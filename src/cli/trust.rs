@@ -25,27 +25,21 @@ pub async fn run(args: &TrustArgs, mut cx: Context) -> Result<(), Failure> {
             return Ok(());
         }
         Some(TrustAction::Forget { directory }) => {
-            let path = absolute(directory);
+            let path = cx.directory(directory)?;
             client.forget_trust(&path).await?;
             return match cx.json {
                 true => cx.out.json(&serde_json::json!({ "ok": true, "path": path })),
                 false => Ok(cx.out.line(format!("Forgotten: {path} is asked about again"))?),
             };
         }
-        Some(TrustAction::Yes { directory }) => client.set_trust(&absolute(directory), true).await?,
-        Some(TrustAction::No { directory }) => client.set_trust(&absolute(directory), false).await?,
+        Some(TrustAction::Yes { directory }) => client.set_trust(&cx.directory(directory)?, true).await?,
+        Some(TrustAction::No { directory }) => client.set_trust(&cx.directory(directory)?, false).await?,
     };
     if cx.json {
         return cx.out.json(&said);
     }
     let word = if said.trusted { "Trusted" } else { "Not trusted" };
     Ok(cx.out.line(format!("{word}: {} (counts for agents that are started from now on)", said.path))?)
-}
-
-/// As the daemon knows it, if the folder is on this machine; else as it was typed.
-fn absolute(directory: &str) -> String {
-    let path = std::path::absolute(directory).unwrap_or_else(|_| directory.into());
-    path.canonicalize().unwrap_or(path).to_string_lossy().into_owned()
 }
 
 fn lines(all: &[TrustedDirectory], now: Stamp, width: usize) -> Vec<String> {

@@ -64,9 +64,13 @@ impl Feed {
     pub async fn open(client: &Client, session: &str, after: u64) -> Result<Self, ClientError> {
         let url = client.url();
         let unreachable = |cause: String| ClientError::Unreachable { url: url.clone(), cause };
-        let mut request = format!("ws://{}/api/ws", client.connection.authority())
-            .into_client_request()
-            .map_err(|error| unreachable(error.to_string()))?;
+        // `http` becomes `ws`, `https` becomes `wss`.
+        let address = format!("{}/api/ws", url.replacen("http", "ws", 1));
+        if address.starts_with("wss:") {
+            // More than one provider is compiled in, so one must be chosen. An error means that one is.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        }
+        let mut request = address.into_client_request().map_err(|error| unreachable(error.to_string()))?;
         let headers = request.headers_mut();
         headers.insert(SURFACE_HEADER, HeaderValue::from_static(SURFACE));
         if let Some(token) = &client.connection.token {

@@ -10,8 +10,10 @@ mod chat;
 pub mod docs;
 pub mod file;
 pub mod git;
+pub mod servers;
 pub mod sources;
 pub mod table;
+pub mod yaml;
 
 #[cfg(test)]
 mod tests;

@@ -188,7 +188,7 @@ impl Sources {
 }
 
 /// Checks a value; the error says what is allowed.
-fn check(kind: Kind, value: &str) -> Result<(), String> {
+pub(super) fn check(kind: Kind, value: &str) -> Result<(), String> {
     let must = |ok: bool, what: String| if ok { Ok(()) } else { Err(format!("must be {what}")) };
     match kind {
         Kind::Text => must(!value.contains(char::is_control), "text without control characters".to_owned()),

@@ -90,7 +90,23 @@ pub const SECTIONS: &[Section] = &[
             Setting {
                 name: "TETHER_API_URL",
                 kind: Kind::Url,
-                doc: "address of the daemon that `tether mcp` talks to, `http` or `https`; without it, the host and port above",
+                doc: "address of the daemon that the command line and `tether mcp` talk to, `http` or `https`; without it, the host and port above",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_SERVERS_FILE",
+                kind: Kind::Path,
+                default: "servers.yaml beside config.env",
+                doc: "the daemons that `tether -S NAME` and `tether context` know",
+                guarded: true,
+                ..PLAIN
+            },
+            Setting {
+                name: "TETHER_CONTEXT_FILE",
+                kind: Kind::Path,
+                default: "context beside config.env",
+                doc: "where `tether context use NAME` keeps the name",
                 guarded: true,
                 ..PLAIN
             },
@@ -495,7 +511,6 @@ pub const ELSEWHERE: &[&str] = &[
     "TETHER_CODEX_SIDECAR_TOKEN",
     "TETHER_CODEX_SIDECAR_TURN_TIMEOUT_SECONDS",
     "TETHER_CODEX_SIDECAR_URL",
-    "TETHER_CONTEXT_FILE",
     "TETHER_DEBUG_ATTACH_LOGS",
     "TETHER_OPENCODE_SIDECAR_CMD",
     "TETHER_OPENCODE_SIDECAR_HOST",
@@ -508,7 +523,6 @@ pub const ELSEWHERE: &[&str] = &[
     "TETHER_OPENCODE_SIDECAR_TOKEN",
     "TETHER_OPENCODE_SIDECAR_TURN_TIMEOUT_SECONDS",
     "TETHER_OPENCODE_SIDECAR_URL",
-    "TETHER_SERVERS_FILE",
     "TETHER_SSH_AUTHORIZED_KEYS_PATH",
     "TETHER_SSH_ENABLED",
     "TETHER_SSH_HOST",

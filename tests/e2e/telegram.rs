@@ -309,6 +309,10 @@ async fn a_session_is_made_stopped_renamed_and_taken_away_by_commands() {
     assert_eq!(stage.cli(&["bind", id, "telegram"]).await.code, 0);
     let again = telegram.says("shown here again").await;
     assert_eq!(again["thread"], *thread, "the thread is used again");
+    let said = stage.cli(&["detach", &id[..12]]).await.ok();
+    assert_eq!(said, format!("Detached {id} from platform\n"));
+    assert!(stage.api.session(id).await["platform"].is_null());
+    assert_eq!(stage.cli(&["detach", id]).await.code, 1, "it is nowhere");
     telegram.was_well_spoken_to().await;
 }
 

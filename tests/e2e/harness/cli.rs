@@ -39,6 +39,15 @@ pub async fn tether(home: &Home, args: &[&str]) -> Said {
 
 /// The same with more variables; an empty value takes the variable away.
 pub async fn tether_with(home: &Home, args: &[&str], more: &[(&str, &str)]) -> Said {
+    run(&program(), home, args, more).await
+}
+
+/// The peer's own command line (`tests/peer`), in the same home, with the same settings.
+pub async fn peer(home: &Home, args: &[&str]) -> Said {
+    run(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peer/venv/bin/tether"), home, args, &[]).await
+}
+
+async fn run(program: &str, home: &Home, args: &[&str], more: &[(&str, &str)]) -> Said {
     let mut env = home.environment(None);
     for (name, value) in more {
         match *value {
@@ -46,7 +55,7 @@ pub async fn tether_with(home: &Home, args: &[&str], more: &[(&str, &str)]) -> S
             value => env.insert((*name).to_owned(), value.to_owned()),
         };
     }
-    let run = tokio::process::Command::new(program())
+    let run = tokio::process::Command::new(program)
         .args(args)
         .env_clear()
         .envs(env)
@@ -58,8 +67,10 @@ pub async fn tether_with(home: &Home, args: &[&str], more: &[(&str, &str)]) -> S
         .output();
     let done = tokio::time::timeout(Duration::from_secs(60), run)
         .await
-        .unwrap_or_else(|_| panic!("`tether {}` did not end within 60 s", args.join(" ")))
-        .expect("the built program runs");
+        .unwrap_or_else(|_| panic!("`{program} {}` did not end within 60 s", args.join(" ")))
+        .unwrap_or_else(|error| {
+            panic!("{program} does not run ({error}): tests/run installs what is needed")
+        });
     Said {
         code: done.status.code().unwrap_or(-1),
         out: String::from_utf8_lossy(&done.stdout).into_owned(),
