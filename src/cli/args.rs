@@ -1,5 +1,6 @@
 //! What may be typed.
 
+mod data;
 mod mcp;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use super::git_args::{GitAction, GitArgs, WorkspacesAction, WorkspacesArgs};
+pub use data::{BackupArgs, MigrateArgs, RestoreArgs};
 pub use mcp::{McpAction, McpArgs, McpEntryArgs};
 
 /// Supervise AI coding agents on your own machine.
@@ -91,6 +93,8 @@ pub enum Command {
     Doctor,
     /// Have the system start the daemon at login and after a crash
     Service(ServiceArgs),
+    /// Take over sessions and settings of Tether 0.3.4, the Python program
+    Migrate(MigrateArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Be an agent over a model behind an API: what a session with the adapter `model` runs
