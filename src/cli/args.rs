@@ -95,6 +95,10 @@ pub enum Command {
     Service(ServiceArgs),
     /// Take over sessions and settings of Tether 0.3.4, the Python program
     Migrate(MigrateArgs),
+    /// Write all data to a file, also while the daemon runs
+    Backup(BackupArgs),
+    /// Put a backup in the place of the data, while the daemon does not run
+    Restore(RestoreArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Be an agent over a model behind an API: what a session with the adapter `model` runs
