@@ -6,6 +6,7 @@
 mod external;
 mod feed;
 mod git;
+mod setup;
 
 use std::time::Duration;
 

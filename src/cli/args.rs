@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use super::git_args::{GitAction, GitArgs, WorkspacesAction, WorkspacesArgs};
-pub use data::{BackupArgs, MigrateArgs, RestoreArgs};
+pub use data::{
+    BackupArgs, MigrateArgs, RestoreArgs, SetupAction, SetupAgentsArgs, SetupArgs, SetupBridgeArgs,
+};
 pub use mcp::{McpAction, McpArgs, McpEntryArgs};
 
 /// Supervise AI coding agents on your own machine.
@@ -93,6 +95,8 @@ pub enum Command {
     Doctor,
     /// Have the system start the daemon at login and after a crash
     Service(ServiceArgs),
+    /// Install agents and sign them in, or set a chat platform up, on the daemon's machine
+    Setup(SetupArgs),
     /// Take over sessions and settings of Tether 0.3.4, the Python program
     Migrate(MigrateArgs),
     /// Write all data to a file, also while the daemon runs

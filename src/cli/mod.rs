@@ -37,6 +37,7 @@ mod render;
 mod resolve;
 mod restore;
 mod service;
+mod setup;
 mod start;
 mod status;
 mod stop;
@@ -167,6 +168,7 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Workspaces(args) => workspaces::run(&args, cx).await,
         Command::Export(args) => export::run(&args, cx).await,
         Command::Mcp(args) => mcp::run(args, cx).await,
+        Command::Setup(args) => setup::run(args, cx).await,
         Command::Verify => verify::run(cx).await,
         Command::Doctor => doctor::run(cx).await,
         Command::Start(_)

@@ -35,6 +35,7 @@ mod pi;
 mod random_kills;
 mod render;
 mod security;
+mod setup;
 mod slack;
 mod slack_faults;
 mod stall;
