@@ -3,10 +3,12 @@
 //! Plain HTTP, as the daemon speaks; a proxy in the environment is not used, because the daemon is on
 //! this machine or on one that the person named.
 
+mod data;
 mod external;
 mod feed;
 mod git;
 mod log_tail;
+mod setup;
 
 use std::time::Duration;
 
@@ -389,8 +391,11 @@ impl Client {
 
     /// A session as a file, chunk by chunk.
     pub async fn export(&self, session: &str, format: &str) -> Result<Download, ClientError> {
-        let request =
-            self.request(Method::GET, &["api", "sessions", session, "export"]).query(&[("format", format)]);
+        let request = self.request(Method::GET, &["api", "sessions", session, "export"]);
+        self.download(request.query(&[("format", format)])).await
+    }
+
+    async fn download(&self, request: RequestBuilder) -> Result<Download, ClientError> {
         let response = request.timeout(LONG_PATIENCE).send().await.map_err(|error| self.failed(&error))?;
         let status = response.status();
         if !status.is_success() {

@@ -3,6 +3,7 @@
 
 pub mod agents;
 pub mod api;
+pub mod backup;
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -10,4 +11,5 @@ pub mod daemon;
 pub mod export;
 pub mod logging;
 pub mod mcp;
+pub mod migrate;
 pub mod render;

@@ -83,6 +83,7 @@ pub(super) fn routes(config: &mut impl Routes) {
         .service(sessions::configure_session)
         .service(external_sessions::sync_session)
         .service(external_sessions::attach_session)
+        .service(import::import_session)
         .service(external_sessions::list_external_sessions)
         .service(external_sessions::external_history)
         .service(bridges::bind_platform)
@@ -117,6 +118,12 @@ pub(super) fn routes(config: &mut impl Routes) {
         .service(devices::login)
         .service(devices::logout)
         .service(agents::list_agents)
+        .service(setup::list_setups)
+        .service(setup::install_agent)
+        .service(setup::write_credentials)
+        .service(setup::verify_agent)
+        .service(setup::bridge_vars)
+        .service(setup::set_up_bridge)
         .service(trust::list_trust)
         .service(trust::set_trust)
         .service(trust::forget_trust)
@@ -134,6 +141,7 @@ pub(super) fn routes(config: &mut impl Routes) {
         .service(workspaces::remove_orphans)
         .service(metrics::metrics)
         .service(openapi::describe_api)
+        .service(backup::backup)
         .service(shutdown::shutdown)
         .service(debug::clear_data);
 }

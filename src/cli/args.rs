@@ -3,6 +3,7 @@
 mod agents;
 mod approvals;
 mod daemon;
+mod data;
 mod mcp;
 mod servers;
 mod sessions;
@@ -15,6 +16,9 @@ pub use agents::{DemoAgentArgs, ModelAgentArgs};
 pub use approvals::{ApprovalsArgs, ApproveArgs, DenyArgs, GrantsAction, GrantsArgs, TrustAction, TrustArgs};
 pub use daemon::{
     CompletionsArgs, InitArgs, LogsArgs, ManArgs, PairArgs, ServiceAction, ServiceArgs, StartArgs, StopArgs,
+};
+pub use data::{
+    BackupArgs, MigrateArgs, RestoreArgs, SetupAction, SetupAgentsArgs, SetupArgs, SetupBridgeArgs,
 };
 pub use mcp::{McpAction, McpArgs, McpEntryArgs};
 pub use servers::{ContextAction, ContextArgs, ServerAction, ServerArgs};
@@ -119,6 +123,14 @@ pub enum Command {
     Server(ServerArgs),
     /// List or show templates of sessions, for `new -t`
     Templates(TemplatesArgs),
+    /// Install agents and sign them in, or set a chat platform up, on the daemon's machine
+    Setup(SetupArgs),
+    /// Take over sessions and settings of Tether 0.3.4, the Python program
+    Migrate(MigrateArgs),
+    /// Write all data to a file, also while the daemon runs
+    Backup(BackupArgs),
+    /// Put a backup in the place of the data, while the daemon does not run
+    Restore(RestoreArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write one for every command

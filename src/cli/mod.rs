@@ -7,9 +7,11 @@ mod approve;
 mod args;
 mod ask;
 mod attach;
+mod backup;
 mod bind;
 mod completions;
 mod context;
+mod data;
 mod delete;
 mod demo_agent;
 mod deny;
@@ -28,6 +30,7 @@ mod list;
 mod logs;
 mod man;
 mod mcp;
+mod migrate;
 mod model_agent;
 mod new;
 mod open;
@@ -36,8 +39,10 @@ mod pair;
 mod remote;
 mod render;
 mod resolve;
+mod restore;
 mod server;
 mod service;
+mod setup;
 mod start;
 mod status;
 mod stop;
@@ -176,6 +181,10 @@ fn run(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Templates(args) => templates::run(&args, cx),
         Command::Init(args) => init::run(&args, cx),
         Command::Service(args) => service::run(&args, cx),
+        Command::Restore(args) => restore::run(args, cx),
+        // These open the log where no daemon does.
+        Command::Backup(args) => actix::System::new().block_on(backup::run(args, cx)),
+        Command::Migrate(args) => actix::System::new().block_on(migrate::run(args, cx)),
         // Programs of their own, which talk to whoever started them.
         Command::ModelAgent(args) => model_agent::run(args),
         Command::DemoAgent(args) => demo_agent::run(args),
@@ -220,6 +229,7 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Server(args) => server::run(&args, cx).await,
         Command::Export(args) => export::run(&args, cx).await,
         Command::Mcp(args) => mcp::run(args, cx).await,
+        Command::Setup(args) => setup::run(args, cx).await,
         Command::Verify => verify::run(cx).await,
         Command::Doctor => doctor::run(cx).await,
         Command::Start(_)
@@ -229,6 +239,9 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         | Command::Templates(_)
         | Command::Init(_)
         | Command::Service(_)
+        | Command::Migrate(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
         | Command::ModelAgent(_)
         | Command::DemoAgent(_) => Ok(()),
     }
