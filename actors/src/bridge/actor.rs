@@ -8,12 +8,13 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 use bytes::Bytes;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::health::Pulse;
 use super::listing::Listing;
@@ -134,8 +135,9 @@ pub struct Bridge {
     pub(super) threads: HashMap<String, Thread>,
     pub(super) own: Own,
     pub(super) pace: Pace,
-    /// Calls under way that send something.
+    /// Calls under way that send something, and those of them that only show what grows.
     pub(super) in_flight: usize,
+    pub(super) growing: usize,
     pub(super) connected: bool,
     /// Lists of conversations, by who asked for them.
     pub(super) listings: HashMap<String, Listing>,
@@ -164,13 +166,14 @@ struct Connected(bool);
 impl Bridge {
     /// A bridge that knows nothing yet.
     pub fn new(deps: Arc<Deps>) -> Self {
-        let per_minute = deps.platform.traits().per_minute;
+        let pace = Pace::new(deps.platform.traits());
         Self {
             deps,
             threads: HashMap::new(),
             own: Own::default(),
-            pace: Pace::new(per_minute, Instant::now()),
+            pace,
             in_flight: 0,
+            growing: 0,
             connected: false,
             listings: HashMap::new(),
             tasks: Vec::new(),

@@ -38,6 +38,8 @@ pub mod actor;
 mod backlog;
 mod cards;
 mod commands;
+#[cfg(test)]
+mod crowd_tests;
 mod deliver;
 pub mod discord;
 mod health;

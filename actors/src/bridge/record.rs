@@ -324,9 +324,14 @@ impl Lane {
         self.asked.drain(..extra);
     }
 
-    /// Whether the next thing to be sent is an approval, or stands before one.
+    /// Whether the next thing to be sent is an approval or its outcome, or stands before one.
     pub fn is_urgent(&self) -> bool {
-        self.outbox.iter().any(|item| matches!(&item.act, Act::Send { slot: Some(Slot::Card(_)), .. }))
+        self.outbox.iter().any(|item| {
+            matches!(
+                &item.act,
+                Act::Send { slot: Some(Slot::Card(_)), .. } | Act::Edit { target: Target::Card(_), .. }
+            )
+        })
     }
 }
 

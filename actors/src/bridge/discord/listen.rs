@@ -17,7 +17,7 @@ use super::wire::{
 };
 use super::words::{About, Trouble};
 use crate::bridge::pace::backoff;
-use crate::bridge::platform::{Failure, FileRef, Inbox, Incoming, Person, Place, What};
+use crate::bridge::platform::{Failure, FileRef, Inbox, Incoming, Person, Place, Shortcut, What};
 use crate::domain::time::Stamp;
 
 /// Messages of different channels may come in another order than they were written in, by so much.
@@ -29,15 +29,6 @@ const PAGES: usize = 20;
 const REMEMBERED: usize = 2_000;
 /// So often is a question to Discord repeated before hearing begins anew.
 const TRIES: u32 = 5;
-
-/// A reaction that makes a session of a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shortcut {
-    /// The sign: `✅`.
-    pub emoji: String,
-    /// Whether any message will do, not only `!new` with words below it.
-    pub any_message: bool,
-}
 
 /// What is needed to understand what the gateway tells.
 #[derive(Debug)]

@@ -29,7 +29,6 @@ use twilight_http::routing::Route;
 pub use self::gateway::GATEWAY;
 use self::gateway::{Gateway, Position, WAITING};
 use self::http::Http;
-pub use self::listen::Shortcut;
 use self::listen::{Listener, Us, is_home};
 use self::markup::Markdown;
 use self::places::Places;
@@ -116,9 +115,10 @@ impl Discord {
                 thread_title: 100,
                 edit_gap: Duration::from_millis(1_500),
                 typing_every: Some(Duration::from_secs(8)),
-                // 50 a second are allowed for all calls together; 5 in 5 seconds in one channel, which the limiter
-                // sees to.
-                per_minute: 1_200,
+                // 50 a second are allowed for all calls together, presses and typing included; about 5 in 5 seconds
+                // in one channel, which the limiter sees to.
+                messages: Rate { count: 40, per: Duration::from_secs(1) },
+                edits: None,
                 file_out: 10 << 20,
                 file_in: 25 << 20,
                 toasts: false,
