@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::health::Pulse;
 use super::listing::Listing;
+use super::members::Line;
 use super::open::Desk;
 use super::pace::{Pace, backoff};
 use super::people::{Allowed, Codes};
@@ -45,6 +46,8 @@ pub struct Deps {
     pub codes: Codes,
     /// How it is.
     pub pulse: Pulse,
+    /// Where its actor is reached.
+    pub line: Line,
     /// Where files go that people send.
     pub media: PathBuf,
 }
@@ -200,6 +203,7 @@ impl Bridge {
                 }
             }
         }
+        self.end_grants_of_the_gone(ctx);
         // Subscribed before the sessions are read, so that none is missed.
         self.watch_overview(ctx);
         self.match_sessions(ctx);
@@ -336,6 +340,7 @@ impl Actor for Bridge {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(0);
+        self.deps.line.set(ctx.address());
         let (log, name) = (self.deps.world.log().clone(), self.deps.name());
         let kept = async move { log.list_bridge(name).await };
         ctx.wait(kept.into_actor(self).map(|kept, bridge, ctx| match kept {

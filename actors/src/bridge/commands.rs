@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::actor::Deps;
+use super::git;
 use super::listing::Listing;
 use super::markup::{Doc, bold, code, cut, plain};
 use super::platform::{Button, Look};
@@ -26,6 +27,8 @@ const DIFF_SHOWN: usize = 2_500;
 pub struct Asker {
     /// Who.
     pub by: By,
+    /// Whether the settings name them.
+    pub listed: bool,
     /// The session whose thread it is.
     pub session: Option<SessionId>,
     /// What they last saw of the list.
@@ -78,6 +81,7 @@ async fn run(deps: &Deps, command: Command, asker: Asker) -> Result<Said, String
         }
         Command::Usage => usage(deps, &here()?).await?,
         Command::Diff => diff(deps, &here()?).await?,
+        Command::Git(wanted) => git::run(deps, wanted, &here()?, asker.listed).await?,
         Command::Approvals => approvals(deps),
         Command::Grants => grants(deps, asker.session.as_ref()).await?,
         Command::Revoke(which) => revoke(deps, &which, &asker).await?,
@@ -297,9 +301,7 @@ fn thousands(number: u64) -> String {
 }
 
 async fn diff(deps: &Deps, session: &SessionId) -> Result<Said, String> {
-    let entry = deps.world.read_model().session(session).ok_or("the session is gone")?;
-    let directory = Path::new(&entry.record.session.directory);
-    let diff = deps.world.workspaces().diff(directory).await.map_err(|error| error.to_string())?.diff;
+    let diff = git::diff(deps, session).await?;
     if diff.trim().is_empty() {
         return Ok(Said::words("Nothing is changed."));
     }

@@ -3,7 +3,7 @@
 //! A [`Lane`] is kept under its name as one value, so how far a session was told, what is yet to be sent and which
 //! message shows which approval change together.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -216,6 +216,9 @@ pub struct Own {
     /// People who were paired: the platform's id, and what they were called then.
     #[serde(default)]
     pub people: BTreeMap<String, String>,
+    /// The names under which people acted who may, by their ids.
+    #[serde(default)]
+    pub names: BTreeMap<String, BTreeSet<String>>,
     /// Strangers who were told that they are.
     #[serde(default)]
     pub told: VecDeque<String>,

@@ -154,7 +154,7 @@ impl Slack {
                 edit_gap: Duration::from_millis(1_500),
                 typing_every: None,
                 // "One message per second per channel", short bursts allowed; `chat.update` is of tier 3: 50 a minute.
-                messages: Rate { count: 20, per: Duration::from_secs(20) },
+                messages: Rate { count: 10, per: Duration::from_secs(10) },
                 edits: Some(Rate { count: 50, per: Duration::from_secs(60) }),
                 file_out: 64 << 20,
                 file_in: 25 << 20,
