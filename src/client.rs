@@ -13,6 +13,7 @@ use reqwest::{Method, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tether_actors::bridge::ChatPerson;
 use tether_actors::domain::approval::{Answer, Approval, Grant};
 use tether_actors::domain::elsewhere::Runner;
 use tether_actors::domain::session::Session;
@@ -22,7 +23,7 @@ use tether_actors::domain::trust::TrustedDirectory;
 pub use external::{NewWork, PolledEvent};
 pub use feed::{Feed, FeedItem};
 
-use crate::api::{AgentView, ChatCode, ExternalSession, SyncAnswer};
+use crate::api::{AgentView, ChatCode, ExternalSession, PersonRemoved, SyncAnswer};
 use crate::config::Connection;
 
 /// How long an answer may take. The daemon answers when a thing is recorded, not when it is done.
@@ -434,6 +435,16 @@ impl Client {
     /// A code with which one person on a chat platform is let in.
     pub async fn pair_chat(&self) -> Result<ChatCode, ClientError> {
         self.call(self.request(Method::POST, &["api", "bridges", "pair"])).await
+    }
+
+    /// The people who may use the bots of the chat platforms.
+    pub async fn chat_people(&self) -> Result<Vec<ChatPerson>, ClientError> {
+        self.call(self.request(Method::GET, &["api", "bridges", "people"])).await
+    }
+
+    /// Throws one of them out.
+    pub async fn remove_chat_person(&self, platform: &str, id: &str) -> Result<PersonRemoved, ClientError> {
+        self.call(self.request(Method::DELETE, &["api", "bridges", platform, "people", id])).await
     }
 
     /// Shows a session on a chat platform, or (`None`) on none.

@@ -45,6 +45,8 @@ pub enum Command {
     Open,
     /// Show a QR code and a link that log one phone or browser in
     Pair(PairArgs),
+    /// List the people who may use your bots, or throw one out
+    People(PeopleArgs),
     /// List sessions, or with --external those begun in an agent's own program
     List(ListArgs),
     /// Go on with a session that was begun in an agent's own program
@@ -459,6 +461,30 @@ pub struct PairArgs {
     /// A code instead that lets one person use the bot of your chat platform
     #[arg(long)]
     pub chat: bool,
+}
+
+/// `tether people`
+#[derive(Debug, Args)]
+pub struct PeopleArgs {
+    /// What to do; lists them when left out
+    #[command(subcommand)]
+    pub action: Option<PeopleAction>,
+}
+
+/// What `tether people` can do.
+#[derive(Debug, Subcommand)]
+pub enum PeopleAction {
+    /// List the people who may use the bots of your chat platforms
+    List,
+    /// Throw somebody out who was let in by a code, and end the standing permissions that they gave
+    Remove {
+        /// Their id, as the list shows it
+        #[arg(value_name = "ID")]
+        id: String,
+        /// The chat platform, where two have the same id: telegram, slack or discord
+        #[arg(long, value_name = "PLATFORM")]
+        platform: Option<String>,
+    },
 }
 
 /// `tether bind`

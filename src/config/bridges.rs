@@ -127,17 +127,23 @@ fn discord(reader: &mut Reader<'_>, problems: &mut Vec<String>) -> Option<Chat<D
     allowed.extend(ids(&reader.text("DISCORD_AUTO_PAIR_USER_IDS")));
     let (api_url, gateway_url) = (reader.text("DISCORD_API_URL"), reader.text("DISCORD_GATEWAY_URL"));
     let shortcut = shortcut(reader);
-    match (token, channel.map(|channel| channel.parse())) {
-        (Some(token), Some(Ok(channel))) if channel > 0 => {
-            let settings = DiscordSettings { api_url, gateway_url, token, channel, shortcut };
+    let guild = reader.optional("DISCORD_GUILD_ID").filter(|guild| !guild.is_empty());
+    let number = |id: Option<String>| id.map(|id| id.parse::<u64>()).transpose();
+    // One that is no number was told already; 0 is as good as none.
+    let (Ok(channel), Ok(guild)) = (number(channel), number(guild)) else { return None };
+    let (channel, guild) = (channel.filter(|id| *id > 0), guild.filter(|id| *id > 0));
+    match token {
+        Some(token) if channel.is_some() || guild.is_some() => {
+            let settings = DiscordSettings { api_url, gateway_url, token, channel, guild, shortcut };
             Some(Chat { settings, allowed })
         }
-        (Some(_), None | Some(Ok(_))) => {
-            let missing = "DISCORD_BOT_TOKEN is set and DISCORD_CHANNEL_ID is not, so Discord is off";
+        Some(_) => {
+            let missing = "DISCORD_BOT_TOKEN is set and neither DISCORD_CHANNEL_ID nor DISCORD_GUILD_ID is, so Discord is \
+                           off";
             problems.push(missing.to_owned());
             None
         }
-        // A channel alone does nothing, and one that is no number was told already.
-        _ => None,
+        // A channel alone does nothing.
+        None => None,
     }
 }

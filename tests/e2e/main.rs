@@ -6,6 +6,7 @@ mod harness;
 mod acp;
 mod agent_killed;
 mod answers;
+mod chats;
 mod codex;
 mod command_line;
 mod contract;

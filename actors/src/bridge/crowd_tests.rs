@@ -388,7 +388,8 @@ async fn fifty_sessions_write_on_discord_and_no_question_waits_for_their_texts()
         api_url: "http://127.0.0.1:9".into(),
         gateway_url: "ws://127.0.0.1:9".into(),
         token: "t".into(),
-        channel: 1,
+        channel: Some(1),
+        guild: None,
         shortcut: None,
     };
     let like = Arc::new(super::discord::Discord::new(&settings).expect("a client"));

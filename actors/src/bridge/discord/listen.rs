@@ -35,7 +35,6 @@ const TRIES: u32 = 5;
 pub struct Listener {
     pub http: Http,
     pub places: Places,
-    pub home: Snowflake,
     pub shortcut: Option<Shortcut>,
     /// What was sent from here.
     pub sent: Sent,
@@ -196,7 +195,9 @@ impl Listener {
         let is_sign = reaction.emoji.name.as_deref().is_some_and(|name| sign(name) == sign(&shortcut.emoji));
         let member = reaction.member.as_ref();
         let who = member.and_then(|member| member.user.as_ref()).filter(|who| !who.bot && who.id != us.bot);
-        let (Some(who), true) = (who, is_sign && reaction.channel_id == self.home) else { return Ok(()) };
+        let (Some(who), true) = (who, is_sign && reaction.channel_id == self.places.home()) else {
+            return Ok(());
+        };
         let route = Route::GetMessage { channel_id: reaction.channel_id, message_id: reaction.message_id };
         let found = self.get::<Message>(|| Request::builder(&route).build()).await?;
         let Some(message) = found.filter(Message::is_a_persons) else { return Ok(()) };
@@ -231,8 +232,8 @@ impl Listener {
         let active = || Request::builder(&Route::GetActiveThreads { guild_id: us.guild }).build();
         let threads =
             self.get::<ActiveThreads>(active).await?.map(|active| active.threads).unwrap_or_default();
-        let mut channels = vec![self.home];
-        for thread in threads.iter().filter(|thread| thread.parent_id == Some(self.home)) {
+        let mut channels = vec![self.places.home()];
+        for thread in threads.iter().filter(|thread| thread.parent_id == Some(self.places.home())) {
             self.places.learn(thread);
             if thread.last_message_id.is_some_and(|last| last > since) {
                 channels.push(thread.id);
