@@ -253,7 +253,7 @@ PLACES = [
     ("POST", r"guilds/(\d+)/channels", make_channel),
     ("GET", r"guilds/\d+/threads/active", lambda b, f: {"members": [], "has_more": False, "threads": [
         channel_object(key) for key, one in state["threads"].items() if not (one["archived"] or one["deleted"])]}),
-    ("GET", r"channels/(\d+)", lambda b, f, channel: (channel in (HOME, OTHER) or thread_of(channel)) and channel_object(channel)),
+    ("GET", r"channels/(\d+)", lambda b, f, channel: (channel in (HOME, OTHER, *state["made"]) or thread_of(channel)) and channel_object(channel)),
     ("PATCH", r"channels/(\d+)", change_channel),
     ("POST", r"channels/(\d+)/messages", create_message),
     ("GET", r"channels/(\d+)/messages", None),
