@@ -28,7 +28,8 @@ async fn crowd<C: Chat>(sessions: usize, patience: Duration) {
     }
     let mut threads = Vec::new();
     for number in 0..sessions {
-        threads.push(chat.thread_of(&format!("number {number:03}")).await);
+        let name = format!("number {number:03}");
+        threads.push(eventually(&name, 600, || chat.thread_now(&name)).await);
     }
     let began = Instant::now();
     let asking = sessions.min(3);

@@ -16,7 +16,7 @@ use crate::domain::state::SessionState;
 use crate::domain::time::Stamp;
 use crate::elsewhere::Filter;
 use crate::registry::{Attach, NewSession};
-use crate::session::{Bind, Start};
+use crate::session::{Bind, Configure, Start};
 
 /// At most so many conversations are listed.
 const LISTED: usize = 200;
@@ -96,6 +96,7 @@ async fn run(deps: &Deps, command: Command, asker: Asker) -> Result<Said, String
             deps.world.rename(&session, name.clone()).await.map_err(|error| error.to_string())?;
             Said::words(format!("It is called {name} now."))
         }
+        Command::Model(name) => model(deps, &here()?, name).await?,
         Command::Detach => {
             let bind = Bind { platform: Some(None), ..Bind::default() };
             deps.world.bind(&here()?, bind).await.map_err(|error| error.to_string())?;
@@ -273,6 +274,24 @@ async fn find_directory(deps: &Deps, words: &str, base: Option<&str>) -> Result<
         return Ok(found);
     }
     deps.desk.directory(&format!("~/{words}")).await.map_err(|_| format!("there is no folder {words} here"))
+}
+
+async fn model(deps: &Deps, session: &SessionId, name: String) -> Result<Said, String> {
+    if name.is_empty() {
+        let details = deps.world.details(session).await.map_err(|error| error.to_string())?;
+        let model = details.model.unwrap_or_else(|| "the agent's own choice".to_owned());
+        return Ok(Said { doc: Doc::default().line([plain("Model: "), bold(model)]), ..Said::default() });
+    }
+    if name.chars().count() > 120 || name.contains(char::is_whitespace) {
+        return Err("a model's name is one word".to_owned());
+    }
+    let model = Some(Some(name.clone()));
+    let configure = Configure { model, planning: None, restart_policy: None, archived: None };
+    deps.world.configure(session, configure).await.map_err(|error| error.to_string())?;
+    Ok(Said {
+        doc: Doc::default().line([plain("Its model is "), bold(name), plain(" from now on.")]),
+        ..Said::default()
+    })
 }
 
 async fn usage(deps: &Deps, session: &SessionId) -> Result<Said, String> {

@@ -1,5 +1,5 @@
 //! Fifty sessions that write at once, on platforms that count as the real ones do: by the platforms' own numbers, in a
-//! time that is five or twenty times as short.
+//! time that is five or forty times as short.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
@@ -365,8 +365,8 @@ async fn fifty_sessions_write_on_telegram_and_no_question_waits_for_their_texts(
         group: -1,
     };
     let like = Arc::new(super::telegram::Telegram::new(&settings).expect("a client"));
-    // Fifty topics and greetings stand before the first question: 15 s and more at twenty in three seconds.
-    crowd(Counting::new(like, telegram, 20), Duration::from_secs(30)).await;
+    // Fifty topics and greetings stand before the first question: 7 s and more at twenty in one and a half.
+    crowd(Counting::new(like, telegram, 40), Duration::from_secs(20)).await;
 }
 
 #[actix::test]
@@ -379,7 +379,7 @@ async fn fifty_sessions_write_on_slack_and_no_question_waits_for_their_texts() {
         shortcut: None,
     };
     let like = Arc::new(super::slack::Slack::new(&settings).expect("a client"));
-    crowd(Counting::new(like, slack, 20), Duration::from_secs(15)).await;
+    crowd(Counting::new(like, slack, 40), Duration::from_secs(15)).await;
 }
 
 #[actix::test]

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 use super::platform::{Rate, Traits};
 
 /// Of the allowance, so much is for what only shows how a text grows.
-const GROWING: f64 = 0.6;
+const GROWING: f64 = 0.5;
 /// Of what grows, so much may come at once; the rest is spread over the time.
 const AT_ONCE: f64 = 0.5;
 /// Of the allowance, so much is kept for what somebody waits for, and at least so many.
-const KEPT: f64 = 0.15;
+const KEPT: f64 = 0.3;
 const KEPT_LEAST: usize = 2;
 /// The first wait after a failure; it doubles up to [`LONGEST`].
 const FIRST: Duration = Duration::from_secs(1);
@@ -163,11 +163,11 @@ mod tests {
     #[test]
     fn what_is_waited_for_finds_room_whatever_else_is_sent() {
         let (mut pace, now) = (pace(20, None), Instant::now());
-        assert_eq!(all(&mut pace, Kind::Edit, Haste::Growing, now), 6, "the rest is spread");
+        assert_eq!(all(&mut pace, Kind::Edit, Haste::Growing, now), 5, "the rest is spread");
         assert!(!pace.allows(Kind::Edit, Haste::Growing, now + Duration::from_secs(5)));
         assert!(pace.allows(Kind::Edit, Haste::Growing, now + Duration::from_secs(6)));
-        assert_eq!(all(&mut pace, Kind::Message, Haste::Ordinary, now), 11);
-        assert_eq!(all(&mut pace, Kind::Message, Haste::Urgent, now), 3);
+        assert_eq!(all(&mut pace, Kind::Message, Haste::Ordinary, now), 9);
+        assert_eq!(all(&mut pace, Kind::Message, Haste::Urgent, now), 6);
         assert_eq!(all(&mut pace, Kind::Message, Haste::Urgent, now + MINUTE), 20);
     }
 

@@ -29,6 +29,8 @@ pub enum Command {
     Revoke(String),
     /// Another name.
     Rename(String),
+    /// Another model; empty = which it is.
+    Model(String),
     /// No thread any more.
     Detach,
     /// Use a code.
@@ -102,7 +104,7 @@ pub enum ListWanted {
 }
 
 /// The commands with what they do, for help texts and for platforms where they are registered.
-pub const COMMANDS: [(&str, &str, &str); 23] = [
+pub const COMMANDS: [(&str, &str, &str); 24] = [
     ("status", "", "sessions and what they do"),
     ("list", "[page or search]", "conversations on this machine that can be taken over"),
     ("attach", "number [force]", "take over the n-th of the list"),
@@ -121,6 +123,7 @@ pub const COMMANDS: [(&str, &str, &str); 23] = [
     ("grants", "", "standing permissions"),
     ("revoke", "number or id", "end a standing permission"),
     ("rename", "name", "give the session another name"),
+    ("model", "[name]", "which model the session has, or another one"),
     ("sync", "", "bring in what was written elsewhere"),
     ("detach", "", "stop showing the session here"),
     ("pair", "code", "be allowed to use this bot"),
@@ -173,6 +176,7 @@ pub fn named(name: &str, argument: &str) -> Command {
         "grants" => Command::Grants,
         "revoke" => Command::Revoke(own()),
         "rename" => Command::Rename(own()),
+        "model" => Command::Model(own()),
         "detach" | "unbind" => Command::Detach,
         "sync" => Command::Sync,
         "pair" | "setup" => Command::Pair(own()),

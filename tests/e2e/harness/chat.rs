@@ -21,8 +21,13 @@ pub trait Chat: Sized {
     /// Waits until the daemon hears from it.
     async fn connected(&self);
 
-    /// Waits for the thread of the session of this name; what it is known by.
-    async fn thread_of(&self, name: &str) -> Value;
+    /// The thread of the session of this name, if it is there; what it is known by.
+    async fn thread_now(&self, name: &str) -> Option<Value>;
+
+    /// Waits for it.
+    async fn thread_of(&self, name: &str) -> Value {
+        eventually(&format!("the thread of {name}"), 60, || self.thread_now(name)).await
+    }
 
     /// Every call counts from now on against what the platform allows, and one too many is answered with a pause.
     async fn counts(&self);
@@ -142,15 +147,15 @@ impl Rig {
         answer.json().await.expect("JSON")
     }
 
+    /// The newest message for which `is` holds.
+    pub async fn find(&self, is: impl Fn(&Value) -> bool) -> Option<Value> {
+        let state = self.state().await;
+        state["messages"].as_array()?.iter().rev().find(|message| is(message)).cloned()
+    }
+
     /// Waits for a message for which `is` holds.
     pub async fn message(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
-        let shown = async {
-            eventually(what, 60, || async {
-                let state = self.state().await;
-                state["messages"].as_array()?.iter().rev().find(|message| is(message)).cloned()
-            })
-            .await
-        };
+        let shown = async { eventually(what, 60, || self.find(&is)).await };
         match tokio::time::timeout(Duration::from_secs(59), shown).await {
             Ok(found) => found,
             Err(_) => panic!("not within 59 s: {what}\n{:#}", self.state().await["messages"]),

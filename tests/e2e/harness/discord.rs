@@ -82,9 +82,12 @@ impl Chat for Discord {
         .await;
     }
 
-    async fn thread_of(&self, name: &str) -> Value {
-        let is = |one: &Value| one["thread"] != HOME && text(one).contains(name);
-        self.message("a greeting", is).await["thread"].clone()
+    async fn thread_now(&self, name: &str) -> Option<Value> {
+        let threads = self.state().await["threads"].clone();
+        let is = |one: &Value| {
+            one["thread"].as_str().is_some_and(|id| threads.get(id).is_some()) && text(one).contains(name)
+        };
+        Some(self.find(is).await?["thread"].clone())
     }
 
     async fn counts(&self) {

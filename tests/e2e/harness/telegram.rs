@@ -71,8 +71,9 @@ impl Chat for Telegram {
         .await;
     }
 
-    async fn thread_of(&self, name: &str) -> Value {
-        self.says(name).await["thread"].clone()
+    async fn thread_now(&self, name: &str) -> Option<Value> {
+        let found = self.find(|one| text(one).contains(name)).await?;
+        Some(found["thread"].clone())
     }
 
     async fn counts(&self) {

@@ -81,8 +81,9 @@ impl Chat for FakeSlack {
             .await;
     }
 
-    async fn thread_of(&self, name: &str) -> Value {
-        self.says(None, name).await["ts"].clone()
+    async fn thread_now(&self, name: &str) -> Option<Value> {
+        let found = self.shown(None).into_iter().rfind(|message| text_of(message).contains(name))?;
+        Some(found["ts"].clone())
     }
 
     async fn counts(&self) {
