@@ -50,6 +50,13 @@ async fn crowd<C: Chat>(sessions: usize, patience: Duration) {
         chat.answers(thread, "make it so", "Allow").await;
     }
     let waited = asked.elapsed();
+    // A turn that ends takes back what is not answered.
+    for thread in threads.iter().take(asking) {
+        eventually("it is answered", 60, || async {
+            chat.texts(thread).await.join("\n").contains("Allowed by").then_some(())
+        })
+        .await;
+    }
     assert!(waited < patience, "the questions were there after {waited:?}");
     for id in &ids {
         stage.api.push(id, "output", json!({ "text": "THE END", "is_final": true })).await.ok();

@@ -1,6 +1,7 @@
 //! From lanes to the platform: first kept, then sent, one thing at a time in each lane, and taken out of the outbox
 //! once the platform has it.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -67,7 +68,7 @@ impl Bridge {
             })
             .map(|(name, thread)| {
                 let at = thread.lane.outbox.front().map(|item| item.at);
-                ((!thread.lane.is_urgent(), at.is_none(), at), name.clone())
+                ((Reverse(thread.lane.haste()), at.is_none(), at), name.clone())
             })
             .collect();
         names.sort();
@@ -85,18 +86,14 @@ impl Bridge {
             return self.keep(name, done_with, ctx);
         }
         let waits = thread.not_before.is_some_and(|until| now < until);
-        let urgent = thread.lane.is_urgent();
-        let room = if urgent { SIDE_BY_SIDE + MORE } else { SIDE_BY_SIDE };
+        let lane_haste = thread.lane.haste();
+        let room = if lane_haste > Haste::Ordinary { SIDE_BY_SIDE + MORE } else { SIDE_BY_SIDE };
         if waits || !self.connected || self.in_flight >= room {
             return;
         }
         let Some(job) = self.next_job(name, now) else { return };
         let growing = matches!(job, Job::Show { .. });
-        let haste = match (growing, urgent) {
-            (true, _) => Haste::Growing,
-            (false, true) => Haste::Urgent,
-            (false, false) => Haste::Ordinary,
-        };
+        let haste = if growing { Haste::Growing } else { lane_haste };
         if !self.pace.allows(job.kind(), haste, now) {
             return;
         }

@@ -226,17 +226,17 @@ impl Bridge {
             let last = parts.pop().unwrap_or_default();
             for text in parts {
                 let message = Words { text, quiet: true, ..Words::default() };
-                thread.lane.push(Act::Send { message, slot: None }, "", now);
+                thread.lane.push_awaited(Act::Send { message, slot: None }, now);
             }
             let message = Words { text: last, buttons, quiet: true, ..Words::default() };
             let act = match edits {
                 Some(id) => Act::Edit { target: super::record::Target::Id(id), message },
                 None => Act::Send { message, slot: None },
             };
-            thread.lane.push(act, "", now);
+            thread.lane.push_awaited(act, now);
         }
         if let Some(file) = file {
-            thread.lane.push(Act::File(file), "", now);
+            thread.lane.push_awaited(Act::File(file), now);
         }
         thread.dirty = true;
     }

@@ -11,9 +11,9 @@ use super::platform::{Rate, Traits};
 const GROWING: f64 = 0.5;
 /// Of what grows, so much may come at once; the rest is spread over the time.
 const AT_ONCE: f64 = 0.5;
-/// Of the allowance, so much is kept for what somebody waits for, and at least so many.
+/// Of the allowance, so much is kept for what somebody waits for, and so many of these for approvals.
 const KEPT: f64 = 0.3;
-const KEPT_LEAST: usize = 2;
+const KEPT_FOR_APPROVALS: usize = 3;
 /// The first wait after a failure; it doubles up to [`LONGEST`].
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
@@ -25,6 +25,8 @@ pub enum Haste {
     Growing,
     /// A message like any other.
     Ordinary,
+    /// The answer to somebody's command.
+    Awaited,
     /// An approval, its outcome, or what must be said before one.
     Urgent,
 }
@@ -115,7 +117,8 @@ impl Allowance {
         let share = |part: f64| (count as f64 * part) as usize;
         match haste {
             Haste::Urgent => used < count,
-            Haste::Ordinary => used + KEPT_LEAST.max(share(KEPT)) < count,
+            Haste::Awaited => used + KEPT_FOR_APPROVALS < count,
+            Haste::Ordinary => used + KEPT_FOR_APPROVALS.max(share(KEPT)) < count,
             Haste::Growing => {
                 forget(&mut self.grown, now, per / 10);
                 let at_once = used < share(GROWING * AT_ONCE);
@@ -167,7 +170,8 @@ mod tests {
         assert!(!pace.allows(Kind::Edit, Haste::Growing, now + Duration::from_secs(5)));
         assert!(pace.allows(Kind::Edit, Haste::Growing, now + Duration::from_secs(6)));
         assert_eq!(all(&mut pace, Kind::Message, Haste::Ordinary, now), 9);
-        assert_eq!(all(&mut pace, Kind::Message, Haste::Urgent, now), 6);
+        assert_eq!(all(&mut pace, Kind::Message, Haste::Awaited, now), 3);
+        assert_eq!(all(&mut pace, Kind::Message, Haste::Urgent, now), 3);
         assert_eq!(all(&mut pace, Kind::Message, Haste::Urgent, now + MINUTE), 20);
     }
 
