@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::chat::{Chat, ask, bare, bound, external};
+use crate::harness::chat::{Chat, ask, bare, bound, external, with_agents};
 use crate::harness::discord::Discord;
 use crate::harness::telegram::{ALICE, MALLORY, Telegram, text};
 use crate::harness::{FakeSlack, Home, Stage, eventually, process};
@@ -193,6 +193,39 @@ async fn a_repository_is_looked_at_by_all_who_may_and_changed_by_those_of_the_se
     does(ALICE, "/git rebase", "takes status, log").await;
     assert!(!stage.file("new.txt").exists());
     telegram.was_well_spoken_to().await;
+}
+
+#[tokio::test]
+async fn everybody_has_a_list_of_their_own_and_takes_over_what_they_see_on_it() {
+    let (telegram, stage) = with_agents::<Telegram>().await;
+    for name in ["alpha", "beta"] {
+        let folder = stage.file(name);
+        std::fs::create_dir(&folder).expect("a folder");
+        crate::elsewhere::plainly_in(&stage, &folder, &["-p", &format!("SAY from {name}")]).await;
+    }
+    let does = async |user: u64, line: &str, words: &str| {
+        telegram.does("text", json!({ "user": user, "text": line })).await;
+        telegram.says(words).await
+    };
+    does(ALICE, "/attach 1", "look at the list first").await;
+    does(ALICE, "/list alpha", "with \"alpha\", page 1 of 1").await;
+    does(2, "/list beta", "with \"beta\", page 1 of 1").await;
+    does(2, "/attach 2", "the list has no 2").await;
+    does(ALICE, "/attach 1", "is taken over").await;
+    let sessions = stage.api.get("/api/sessions").await.ok();
+    assert_eq!(sessions.as_array().map(Vec::len), Some(1));
+    assert!(sessions[0]["directory"].as_str().is_some_and(|path| path.ends_with("/alpha")), "{sessions}");
+    telegram.says("from alpha").await;
+    telegram.was_well_spoken_to().await;
+}
+
+#[tokio::test]
+async fn an_error_is_shown_in_its_own_words() {
+    let (telegram, stage) = bare::<Telegram>().await;
+    let (id, _) = external(&stage, &telegram, "errors").await;
+    stage.api.push(&id, "error", json!({ "code": "OUT_OF_TEA", "message": "there is no tea" })).await.ok();
+    let shown = telegram.says("there is no tea").await;
+    assert_eq!(shown["quiet"], false, "a phone rings");
 }
 
 #[tokio::test]
