@@ -16,6 +16,7 @@ use reqwest::{Method, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tether_actors::bridge::ChatPerson;
 use tether_actors::domain::approval::{Answer, Approval, Grant};
 use tether_actors::domain::elsewhere::Runner;
 use tether_actors::domain::session::Session;
@@ -26,7 +27,7 @@ pub use external::{NewWork, PolledEvent};
 pub use feed::{Feed, FeedItem};
 pub use log_tail::LogTail;
 
-use crate::api::{AgentView, ChatCode, ExternalSession, SyncAnswer};
+use crate::api::{AgentView, ChatCode, ExternalSession, PersonRemoved, SyncAnswer};
 use crate::config::Connection;
 use crate::config::servers::Target;
 
@@ -455,6 +456,16 @@ impl Client {
     /// A code with which one person on a chat platform is let in.
     pub async fn pair_chat(&self) -> Result<ChatCode, ClientError> {
         self.call(self.request(Method::POST, &["api", "bridges", "pair"])).await
+    }
+
+    /// The people who may use the bots of the chat platforms.
+    pub async fn chat_people(&self) -> Result<Vec<ChatPerson>, ClientError> {
+        self.call(self.request(Method::GET, &["api", "bridges", "people"])).await
+    }
+
+    /// Throws one of them out.
+    pub async fn remove_chat_person(&self, platform: &str, id: &str) -> Result<PersonRemoved, ClientError> {
+        self.call(self.request(Method::DELETE, &["api", "bridges", platform, "people", id])).await
     }
 
     /// Shows a session on a chat platform, or (`None`) on none.

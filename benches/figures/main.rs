@@ -7,6 +7,7 @@
 //! They depend on the machine, so a missed goal is printed and fails nothing. The machine should have
 //! nothing else to do meanwhile.
 
+mod bridges;
 mod elsewhere;
 mod fanout;
 mod ingest;
@@ -23,13 +24,14 @@ fn main() {
     if wanted.iter().any(|name| name == ingest::EMPTY_HANDLER) {
         return ingest::serve_empty();
     }
-    let all: [(&str, fn()); 8] = [
+    let all: [(&str, fn()); 9] = [
         ("ingest", ingest::run),
         ("fanout", fanout::run),
         ("replay", replay::run),
         ("startup", startup::run),
         ("memory", memory::run),
         ("demos", memory::demos),
+        ("bridges", bridges::run),
         ("elsewhere", elsewhere::run),
         ("overhead", overhead::run),
     ];

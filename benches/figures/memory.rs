@@ -84,7 +84,7 @@ fn children(pid: u32) -> Vec<u32> {
 }
 
 /// Resident memory once it no longer moves.
-fn settled(bench: &Bench) -> u64 {
+pub fn settled(bench: &Bench) -> u64 {
     let mut last = bench.resident_kib();
     let mut still = 0;
     while still < 5 {

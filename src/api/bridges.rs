@@ -1,10 +1,11 @@
 //! The chat platforms: how they are, which session is shown where, and codes that let people in.
 
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json};
-use actix_web::{HttpResponse, delete, get, post};
+use actix_web::{HttpRequest, HttpResponse, delete, get, post};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tether_actors::bridge::{CODE_LIVES, Health};
+use tether_actors::bridge::{CODE_LIVES, ChatPerson, Health, NotRemoved};
 use tether_actors::domain::session::Session;
 use tether_actors::domain::time::Stamp;
 use tether_actors::session::Bind;
@@ -12,7 +13,7 @@ use tether_actors::session::Bind;
 use super::Api;
 use super::auth::Caller;
 use super::error::{ApiError, ErrorBody};
-use super::extract::{Body, FromFields, SessionPath};
+use super::extract::{Body, FromFields, SessionPath, path_id};
 use super::fields::Fields;
 
 /// The platforms that there are, in the order in which they are told.
@@ -126,6 +127,49 @@ pub(super) async fn pair_chat(_: Caller, api: Data<Api>) -> Result<Json<ChatCode
     })?;
     let lives = i64::try_from(CODE_LIVES.as_secs()).unwrap_or_default();
     Ok(Json(ChatCode { code, expires_at: Stamp::now().plus_seconds(lives) }))
+}
+
+impl From<NotRemoved> for ApiError {
+    fn from(error: NotRemoved) -> Self {
+        let words = error.to_string();
+        match error {
+            NotRemoved::NoBridge(_) | NotRemoved::Unknown(_) => Self::not_found(words),
+            NotRemoved::OfSettings(..) => Self::conflict("INVALID_STATE", words),
+            NotRemoved::NotKept => Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", words),
+        }
+    }
+}
+
+/// The people who may use the bots: those whom the settings name, and those who were let in by a code.
+#[utoipa::path(tag = "status", responses((status = 200, body = Vec<ChatPerson>)))]
+#[get("/api/bridges/people")]
+pub(super) async fn list_people(_: Caller, api: Data<Api>) -> Json<Vec<ChatPerson>> {
+    Json(api.settings.bridges.people().await)
+}
+
+/// Somebody who was thrown out.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PersonRemoved {
+    /// Always true.
+    pub ok: bool,
+    /// Standing permissions of theirs that were ended.
+    pub grants_ended: usize,
+}
+
+/// Throw somebody out who was let in by a code, at once; the standing permissions that they gave end.
+#[utoipa::path(
+    tag = "status", params(("platform" = String, Path), ("person_id" = String, Path)),
+    responses((status = 200, body = PersonRemoved), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody))
+)]
+#[delete("/api/bridges/{platform}/people/{person_id}")]
+pub(super) async fn remove_person(
+    caller: Caller,
+    api: Data<Api>,
+    req: HttpRequest,
+) -> Result<Json<PersonRemoved>, ApiError> {
+    let (platform, person) = (path_id(&req, "platform"), path_id(&req, "person_id"));
+    let grants_ended = api.settings.bridges.remove_person(platform, person, caller.actor()).await?;
+    Ok(Json(PersonRemoved { ok: true, grants_ended }))
 }
 
 /// Refuses a chat platform that no bridge runs for.

@@ -64,7 +64,7 @@ use tether_actors::registry::World;
 use tether_actors::socket::Sockets;
 
 pub use agents::AgentView;
-pub use bridges::ChatCode;
+pub use bridges::{ChatCode, PersonRemoved};
 pub use directories::existing as existing_directory;
 use error::ApiError;
 pub use external_sessions::{ExternalSession, SyncAnswer};

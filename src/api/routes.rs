@@ -89,6 +89,8 @@ pub(super) fn routes(config: &mut impl Routes) {
         .service(bridges::bind_platform)
         .service(bridges::unbind_platform)
         .service(bridges::pair_chat)
+        .service(bridges::list_people)
+        .service(bridges::remove_person)
         .service(diff::diff_session)
         .service(git::git_status)
         .service(git::git_log)

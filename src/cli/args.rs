@@ -5,6 +5,7 @@ mod approvals;
 mod daemon;
 mod data;
 mod mcp;
+mod people;
 mod servers;
 mod sessions;
 mod templates;
@@ -21,6 +22,7 @@ pub use data::{
     BackupArgs, MigrateArgs, RestoreArgs, SetupAction, SetupAgentsArgs, SetupArgs, SetupBridgeArgs,
 };
 pub use mcp::{McpAction, McpArgs, McpEntryArgs};
+pub use people::{PeopleAction, PeopleArgs};
 pub use servers::{ContextAction, ContextArgs, ServerAction, ServerArgs};
 pub use sessions::{
     AttachArgs, BindArgs, ExportArgs, InputArgs, InterruptArgs, ListArgs, NewArgs, SessionArgs, SyncArgs,
@@ -69,6 +71,8 @@ pub enum Command {
     Open,
     /// Show a QR code and a link that log one phone or browser in
     Pair(PairArgs),
+    /// List the people who may use your bots, or throw one out
+    People(PeopleArgs),
     /// List sessions, or with --external those begun in an agent's own program
     List(ListArgs),
     /// Go on with a session that was begun in an agent's own program

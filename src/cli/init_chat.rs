@@ -109,9 +109,12 @@ const DISCORD: Guide = Guide {
             api_url: discord::API.to_owned(),
             gateway_url: discord::GATEWAY.to_owned(),
             token: of(answers, "DISCORD_BOT_TOKEN"),
-            channel: of(answers, "DISCORD_CHANNEL_ID")
-                .parse()
-                .map_err(|_| "the channel's id is a number".to_owned())?,
+            channel: Some(
+                of(answers, "DISCORD_CHANNEL_ID")
+                    .parse()
+                    .map_err(|_| "the channel's id is a number".to_owned())?,
+            ),
+            guild: None,
             shortcut: None,
         };
         Ok(Box::new(Discord::new(&settings).map_err(|failure| failure.to_string())?))

@@ -37,6 +37,7 @@ mod open;
 mod output;
 mod pair;
 mod remote;
+mod people;
 mod render;
 mod resolve;
 mod restore;
@@ -207,6 +208,7 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Status => status::run(cx).await,
         Command::Open => open::run(cx).await,
         Command::Pair(args) => pair::run(&args, cx).await,
+        Command::People(args) => people::run(&args, cx).await,
         Command::List(args) => list::run(&args, cx).await,
         Command::Attach(args) => attach::run(args, cx).await,
         Command::Bind(args) => bind::run(args, cx).await,

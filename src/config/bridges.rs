@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use tether_actors::bridge::discord::{self, DiscordSettings};
-use tether_actors::bridge::slack::{self, SlackSettings};
+use tether_actors::bridge::discord::DiscordSettings;
+use tether_actors::bridge::platform::Shortcut;
+use tether_actors::bridge::slack::SlackSettings;
 use tether_actors::bridge::telegram::TelegramSettings;
 
 use super::{Reader, sources};
@@ -67,6 +68,14 @@ fn ids(text: &str) -> BTreeSet<String> {
     text.split([',', ' ', ';']).map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect()
 }
 
+/// The reaction that makes a session of a message.
+fn shortcut(reader: &mut Reader<'_>) -> Option<Shortcut> {
+    flag(reader, "TETHER_BRIDGE_REACTION_NEW_SESSION_ENABLED").then(|| Shortcut {
+        emoji: reader.text("TETHER_BRIDGE_REACTION_NEW_SESSION_EMOJI"),
+        any_message: flag(reader, "TETHER_BRIDGE_REACTION_NEW_SESSION_ALLOW_PLAIN_MESSAGES"),
+    })
+}
+
 fn telegram(reader: &mut Reader<'_>, problems: &mut Vec<String>) -> Option<Chat<TelegramSettings>> {
     let token = reader.optional("TELEGRAM_BOT_TOKEN").filter(|token| !token.is_empty());
     let group = reader.optional("TELEGRAM_FORUM_GROUP_ID").filter(|group| !group.is_empty());
@@ -91,10 +100,7 @@ fn slack(reader: &mut Reader<'_>, problems: &mut Vec<String>) -> Option<Chat<Sla
     let values = names.map(|name| reader.optional(name).filter(|value| !value.is_empty()));
     let allowed = ids(&reader.text("SLACK_ALLOWED_USER_IDS"));
     let api_url = reader.text("SLACK_API_URL");
-    let shortcut = flag(reader, "TETHER_BRIDGE_REACTION_NEW_SESSION_ENABLED").then(|| slack::Shortcut {
-        emoji: reader.text("TETHER_BRIDGE_REACTION_NEW_SESSION_EMOJI"),
-        any_message: flag(reader, "TETHER_BRIDGE_REACTION_NEW_SESSION_ALLOW_PLAIN_MESSAGES"),
-    });
+    let shortcut = shortcut(reader);
     let missing = names.iter().zip(&values).filter(|(_, value)| value.is_none());
     let missing: Vec<&str> = missing.map(|(name, _)| *name).collect();
     match values {
@@ -120,21 +126,24 @@ fn discord(reader: &mut Reader<'_>, problems: &mut Vec<String>) -> Option<Chat<D
     let mut allowed = ids(&reader.text("DISCORD_ALLOWED_USER_IDS"));
     allowed.extend(ids(&reader.text("DISCORD_AUTO_PAIR_USER_IDS")));
     let (api_url, gateway_url) = (reader.text("DISCORD_API_URL"), reader.text("DISCORD_GATEWAY_URL"));
-    let shortcut = flag(reader, "TETHER_BRIDGE_REACTION_NEW_SESSION_ENABLED").then(|| discord::Shortcut {
-        emoji: reader.text("TETHER_BRIDGE_REACTION_NEW_SESSION_EMOJI"),
-        any_message: flag(reader, "TETHER_BRIDGE_REACTION_NEW_SESSION_ALLOW_PLAIN_MESSAGES"),
-    });
-    match (token, channel.map(|channel| channel.parse())) {
-        (Some(token), Some(Ok(channel))) if channel > 0 => {
-            let settings = DiscordSettings { api_url, gateway_url, token, channel, shortcut };
+    let shortcut = shortcut(reader);
+    let guild = reader.optional("DISCORD_GUILD_ID").filter(|guild| !guild.is_empty());
+    let number = |id: Option<String>| id.map(|id| id.parse::<u64>()).transpose();
+    // One that is no number was told already; 0 is as good as none.
+    let (Ok(channel), Ok(guild)) = (number(channel), number(guild)) else { return None };
+    let (channel, guild) = (channel.filter(|id| *id > 0), guild.filter(|id| *id > 0));
+    match token {
+        Some(token) if channel.is_some() || guild.is_some() => {
+            let settings = DiscordSettings { api_url, gateway_url, token, channel, guild, shortcut };
             Some(Chat { settings, allowed })
         }
-        (Some(_), None | Some(Ok(_))) => {
-            let missing = "DISCORD_BOT_TOKEN is set and DISCORD_CHANNEL_ID is not, so Discord is off";
+        Some(_) => {
+            let missing = "DISCORD_BOT_TOKEN is set and neither DISCORD_CHANNEL_ID nor DISCORD_GUILD_ID is, so Discord is \
+                           off";
             problems.push(missing.to_owned());
             None
         }
-        // A channel alone does nothing, and one that is no number was told already.
-        _ => None,
+        // A channel alone does nothing.
+        None => None,
     }
 }

@@ -89,6 +89,13 @@ pub const SETTINGS: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        name: "DISCORD_GUILD_ID",
+        kind: Kind::Number(0, i64::MAX),
+        doc: "id of the server; without DISCORD_CHANNEL_ID a channel named after this machine is made there",
+        guarded: true,
+        ..PLAIN
+    },
+    Setting {
         name: "DISCORD_ALLOWED_USER_IDS",
         doc: "ids of the people who may use the bot, with commas between; others pair with `tether pair --chat`",
         guarded: true,

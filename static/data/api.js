@@ -86,6 +86,8 @@ export const recentDirectories = () => perhaps(call('GET', '/api/directories/rec
 
 export const agents = () => perhaps(call('GET', '/api/agents'));
 export const bridges = () => call('GET', '/api/bridges');
+export const chatPeople = () => perhaps(call('GET', '/api/bridges/people'));
+export const removeChatPerson = (platform, id) => call('DELETE', `/api/bridges/${encodeURIComponent(platform)}/people/${encodeURIComponent(id)}`);
 export const trusted = () => perhaps(call('GET', '/api/trusted-directories'));
 export const distrust = (path) => call('DELETE', `/api/trusted-directories?${query({ path })}`);
 export const status = () => perhaps(call('GET', '/api/status'));

@@ -7,7 +7,7 @@ import { effect, signal } from '../core/reactive.js';
 import { forgetAll } from '../core/keep.js';
 import { ask } from '../core/sheet.js';
 import { now, store, wire } from '../context.js';
-import { agents, bridges, distrust, grants, health, logout, logTail, status, trusted } from '../data/api.js';
+import { agents, bridges, chatPeople, distrust, grants, health, logout, logTail, removeChatPerson, status, trusted } from '../data/api.js';
 import { settings } from '../data/settings.js';
 import { mayNotify, permit } from '../data/notify.js';
 import { failed } from '../sessions/actions.js';
@@ -25,7 +25,7 @@ class Settings extends Part {
     this.className = 'pane settings';
     const scroll = el('div', { class: 'scroll', tabindex: -1 });
     this.append(el('header', { class: 'bar' }, el('div', { class: 'grow' }, el('h1', { text: 'Settings' }))), banner(), scroll);
-    scroll.append(el('div', { class: 'settings-body' }, this.#appearance(), this.#notifications(), this.#keys(), deviceList(), this.#grants(), this.#trusted(), this.#bridges(), this.#agents(), this.#install(), this.#about()));
+    scroll.append(el('div', { class: 'settings-body' }, this.#appearance(), this.#notifications(), this.#keys(), deviceList(), this.#grants(), this.#trusted(), this.#bridges(), this.#people(), this.#agents(), this.#install(), this.#about()));
   }
 
   #appearance() {
@@ -98,6 +98,29 @@ class Settings extends Part {
         return el('div', { class: 'fact' }, el('dt', { text: PLATFORMS[bridge.platform] ?? bridge.platform }), el('dd', {}, state(shape, word), bridge.error_message ? el('small', { text: bridge.error_message }) : null));
       }));
     });
+    return node;
+  }
+
+  #people() {
+    const node = section('People in your chats');
+    const list = el('div');
+    node.append(list);
+    node.hidden = true;
+    const read = async () => {
+      const all = await chatPeople().catch(() => null);
+      node.hidden = !all || all.length === 0;
+      if (!all) return;
+      list.replaceChildren(...all.map((person) => {
+        const name = person.name ?? person.id;
+        const about = `${PLATFORMS[person.platform] ?? person.platform}, ${person.paired ? 'let in by a code' : 'named in the settings'}`;
+        return el('div', { class: 'grant' }, icon('phone'), el('div', {}, el('b', { text: name }), el('small', { text: about })),
+          person.paired ? el('button', { class: 'btn small', text: 'Remove', 'aria-label': `Remove ${name}`, on: { async click() {
+            if (!await ask(`Remove “${name}”?`, 'They are thrown out at once, and what they allowed for a while ends.', { keep: 'Keep', go: 'Remove' })) return;
+            try { await removeChatPerson(person.platform, person.id); read(); } catch (error) { failed('Not removed', error); }
+          } } }) : null);
+      }));
+    };
+    effect(() => { now.value; if (wire.online.value) read(); });
     return node;
   }
 

@@ -2,54 +2,14 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::chat::{Chat as _, ask, bare, external, is_heard, with_agents, working};
 use crate::harness::discord::{ALICE, Discord, MALLORY, buttons, text};
 use crate::harness::stage::appends;
-use crate::harness::{Home, Stage, eventually, lines};
-
-/// A daemon with a Discord, and no agents.
-async fn bare() -> (Discord, Stage) {
-    let mut home = Home::new();
-    let discord = Discord::start(&mut home);
-    let stage = Stage::bare_in(home).await;
-    discord.connected().await;
-    (discord, stage)
-}
-
-/// The same with agents.
-async fn with_agents() -> (Discord, Stage) {
-    let mut home = Home::new();
-    let discord = Discord::start(&mut home);
-    let stage = Stage::with_agents_in(home).await;
-    discord.connected().await;
-    (discord, stage)
-}
-
-/// A session of an external agent that is shown on Discord; its id, and its thread.
-async fn external(stage: &Stage, discord: &Discord, name: &str) -> (String, Value) {
-    let body = json!({ "agent_name": "rig", "session_name": name, "platform": "discord" });
-    let session = stage.api.post("/api/sessions", body).await.ok();
-    let greeting =
-        discord.message("a greeting", |one| one["thread"] != "91" && text(one).contains(name)).await;
-    (session["id"].as_str().expect("an id").to_owned(), greeting["thread"].clone())
-}
-
-/// A session of a real agent; its id, and its thread.
-async fn working(stage: &Stage, discord: &Discord) -> (String, Value) {
-    let body = json!({ "directory": stage.home.work(), "platform": "discord" });
-    let session = stage.api.post("/api/sessions", body).await.ok();
-    let greeting =
-        discord.message("a greeting", |one| one["thread"] != "91" && text(one).contains("Work")).await;
-    (session["id"].as_str().expect("an id").to_owned(), greeting["thread"].clone())
-}
-
-async fn ask(stage: &Stage, id: &str, request: &str, command: &str) {
-    let ask = json!({ "request_id": request, "tool_name": "Bash", "tool_input": { "command": command } });
-    stage.api.push(id, "permission_request", ask).await.ok();
-}
+use crate::harness::{eventually, lines};
 
 #[tokio::test]
 async fn a_real_agents_turn_is_shown_as_it_grows_and_its_command_allowed_by_a_button() {
-    let (discord, stage) = with_agents().await;
+    let (discord, stage) = with_agents::<Discord>().await;
     let (id, thread) = working(&stage, &discord).await;
     let file = stage.file("out");
     let script = format!(
@@ -83,17 +43,12 @@ async fn a_real_agents_turn_is_shown_as_it_grows_and_its_command_allowed_by_a_bu
 
 #[tokio::test]
 async fn a_question_is_answered_in_words_only_by_exact_ones() {
-    let (discord, stage) = bare().await;
+    let (discord, stage) = bare::<Discord>().await;
     let (id, thread) = external(&stage, &discord, "in words").await;
     ask(&stage, &id, "r1", "make").await;
     let card = discord.asks("make").await;
     discord.writes(ALICE, &thread, "ok, go on then").await;
-    eventually("it is passed on as words", 20, || async {
-        let path = format!("/api/sessions/{id}/events/poll?since_seq=0&wait_s=0");
-        let events = stage.api.get(&path).await.ok();
-        events["events"].to_string().contains("ok, go on then").then_some(())
-    })
-    .await;
+    is_heard(&stage, &id, "ok, go on then").await;
     assert_eq!(stage.api.open_approvals(&id).await.len(), 1, "those words allow nothing");
     discord.writes(ALICE, &thread, "deny: use ninja").await;
     discord.says("Denied by Alice").await;
@@ -105,7 +60,7 @@ async fn a_question_is_answered_in_words_only_by_exact_ones() {
 
 #[tokio::test]
 async fn a_denial_takes_its_reason_from_a_form() {
-    let (discord, stage) = bare().await;
+    let (discord, stage) = bare::<Discord>().await;
     let (id, _) = external(&stage, &discord, "why not").await;
     ask(&stage, &id, "r1", "make").await;
     let card = discord.asks("make").await;
@@ -121,7 +76,7 @@ async fn a_denial_takes_its_reason_from_a_form() {
 
 #[tokio::test]
 async fn an_answer_from_elsewhere_is_shown_and_an_old_button_says_what_became_of_it() {
-    let (discord, stage) = bare().await;
+    let (discord, stage) = bare::<Discord>().await;
     let (id, _) = external(&stage, &discord, "elsewhere").await;
     ask(&stage, &id, "r1", "make").await;
     let card = discord.asks("make").await;
@@ -143,7 +98,7 @@ async fn an_answer_from_elsewhere_is_shown_and_an_old_button_says_what_became_of
 
 #[tokio::test]
 async fn several_questions_are_answered_as_one_with_choices_and_own_words() {
-    let (discord, stage) = bare().await;
+    let (discord, stage) = bare::<Discord>().await;
     let (id, _) = external(&stage, &discord, "questions").await;
     let option = |label: &str| json!({ "label": label, "description": "" });
     let questions = json!([
@@ -180,7 +135,7 @@ async fn several_questions_are_answered_as_one_with_choices_and_own_words() {
 
 #[tokio::test]
 async fn a_file_goes_each_way_and_none_comes_from_another_host() {
-    let (discord, stage) = with_agents().await;
+    let (discord, stage) = with_agents::<Discord>().await;
     let (id, thread) = working(&stage, &discord).await;
     let file = json!({ "name": "../notes.txt", "base64": "aGVsbG8gZmlsZQ==" });
     std::fs::write(stage.file("report.txt"), "forty-two").expect("a file");
@@ -210,7 +165,7 @@ async fn a_file_goes_each_way_and_none_comes_from_another_host() {
 
 #[tokio::test]
 async fn only_the_channel_and_the_people_of_the_list_are_heard_until_a_code_lets_one_in() {
-    let (discord, stage) = bare().await;
+    let (discord, stage) = bare::<Discord>().await;
     let (id, thread) = external(&stage, &discord, "strangers").await;
     ask(&stage, &id, "r1", "make").await;
     let card = discord.asks("make").await;
@@ -252,7 +207,7 @@ async fn only_the_channel_and_the_people_of_the_list_are_heard_until_a_code_lets
 
 #[tokio::test]
 async fn a_session_is_made_stopped_renamed_and_taken_away_by_commands() {
-    let (discord, stage) = with_agents().await;
+    let (discord, stage) = with_agents::<Discord>().await;
     let known = discord.state().await["commands"].clone();
     assert!(known.to_string().contains("\"status\""), "{known}");
     let words = format!("claude {}", stage.home.work().display());
@@ -288,7 +243,7 @@ async fn a_session_is_made_stopped_renamed_and_taken_away_by_commands() {
 
 #[tokio::test]
 async fn a_reaction_makes_a_session_of_a_message_once() {
-    let (discord, stage) = with_agents().await;
+    let (discord, stage) = with_agents::<Discord>().await;
     let text = format!("!new claude {}\nSAY Made by a sign.", stage.home.work().display());
     let message = discord.does("text", json!({ "user": ALICE, "text": text })).await["message"].clone();
     let react = |user: u64| json!({ "user": user, "message": message, "emoji": "✅" });
@@ -319,7 +274,7 @@ fn text_is_status(message: &Value) -> bool {
 
 #[tokio::test]
 async fn a_deleted_session_puts_its_thread_away_and_a_deleted_thread_is_made_anew() {
-    let (discord, stage) = bare().await;
+    let (discord, stage) = bare::<Discord>().await;
     let (id, thread) = external(&stage, &discord, "short life").await;
     ask(&stage, &id, "r1", "make").await;
     discord.asks("make").await;

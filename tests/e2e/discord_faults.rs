@@ -5,39 +5,18 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::harness::chat::{Chat as _, bare, external, heard, is_heard, say};
 use crate::harness::discord::{ALICE, Discord, buttons, text};
 use crate::harness::{Home, Stage, eventually};
 
 async fn staged(name: &str) -> (Discord, Stage, String, Value) {
-    let mut home = Home::new();
-    let discord = Discord::start(&mut home);
-    let stage = Stage::bare_in(home).await;
-    discord.connected().await;
-    let body = json!({ "agent_name": "rig", "session_name": name, "platform": "discord" });
-    let session = stage.api.post("/api/sessions", body).await.ok();
-    let greeting =
-        discord.message("a greeting", |one| one["thread"] != "91" && text(one).contains(name)).await;
-    (discord, stage, session["id"].as_str().expect("an id").to_owned(), greeting["thread"].clone())
-}
-
-async fn say(stage: &Stage, id: &str, text: &str) {
-    stage.api.push(id, "output", json!({ "text": text, "is_final": true })).await.ok();
-    stage.api.push(id, "status", json!({ "status": "done" })).await.ok();
+    let (discord, stage) = bare::<Discord>().await;
+    let (id, thread) = external(&stage, &discord, name).await;
+    (discord, stage, id, thread)
 }
 
 async fn ask(stage: &Stage, id: &str, command: &str) {
-    let ask = json!({ "request_id": command, "tool_name": "Bash", "tool_input": { "command": command } });
-    stage.api.push(id, "permission_request", ask).await.ok();
-}
-
-/// How often words were passed on to the agent.
-async fn heard(stage: &Stage, id: &str, words: &str) -> usize {
-    let path = format!("/api/sessions/{id}/events/poll?since_seq=0&wait_s=0");
-    stage.api.get(&path).await.ok()["events"].to_string().matches(words).count()
-}
-
-async fn is_heard(stage: &Stage, id: &str, words: &str) {
-    eventually(words, 30, || async { (heard(stage, id, words).await > 0).then_some(()) }).await;
+    crate::harness::chat::ask(stage, id, command, command).await;
 }
 
 /// How the bridge is.

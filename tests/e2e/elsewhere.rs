@@ -1,6 +1,6 @@
 //! Sessions that a person began in the agent's own program: found, shown, attached, gone on with, followed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -10,11 +10,15 @@ use crate::harness::{Home, Stage, eventually, process};
 
 /// The agent's own program, as a person runs it in the work folder.
 fn plain(stage: &Stage, args: &[&str]) -> Child {
+    plain_in(stage, &stage.home.work(), args)
+}
+
+fn plain_in(stage: &Stage, folder: &Path, args: &[&str]) -> Child {
     Command::new("claude")
         .args(args)
         .env_clear()
         .envs(stage.home.environment(Some(stage.model().port)))
-        .current_dir(stage.home.work())
+        .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -23,7 +27,12 @@ fn plain(stage: &Stage, args: &[&str]) -> Child {
 }
 
 async fn plainly(stage: &Stage, args: &[&str]) {
-    let ended = plain(stage, args).wait().await.expect("it can be waited for");
+    plainly_in(stage, &stage.home.work(), args).await;
+}
+
+/// The same in another folder, to its end.
+pub async fn plainly_in(stage: &Stage, folder: &Path, args: &[&str]) {
+    let ended = plain_in(stage, folder, args).wait().await.expect("it can be waited for");
     assert!(ended.success(), "{ended}");
 }
 

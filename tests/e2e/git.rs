@@ -29,7 +29,7 @@ fn program(path: &Path, script: &str) {
 }
 
 /// A repository in the work folder, with one commit that its bare remote has.
-fn lays_repository(home: &Home) -> PathBuf {
+pub fn lays_repository(home: &Home) -> PathBuf {
     let work = home.work();
     let remote = home.path().join("remote.git");
     git(home.path(), &["init", "-q", "--bare", "remote.git"]);

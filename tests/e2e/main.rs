@@ -8,6 +8,7 @@ mod agent_killed;
 mod answers;
 mod backup;
 mod bad_input;
+mod chats;
 mod codex;
 mod command_line;
 mod context;

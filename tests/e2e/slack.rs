@@ -2,43 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::slack::{ALICE, CHANNEL, MALLORY, labels, text_of};
+use crate::harness::chat::{ask, bare, is_heard, with_agents};
+use crate::harness::slack::{ALICE, CHANNEL, MALLORY, external, labels, text_of, working};
 use crate::harness::stage::appends;
-use crate::harness::{FakeSlack, Home, Stage, eventually, lines};
-
-/// A daemon with a Slack, and no agents.
-async fn bare() -> (FakeSlack, Stage) {
-    let mut home = Home::new();
-    let slack = FakeSlack::start(&mut home);
-    let stage = Stage::bare_in(home).await;
-    slack.connected().await;
-    (slack, stage)
-}
-
-/// The same with agents.
-async fn with_agents() -> (FakeSlack, Stage) {
-    let mut home = Home::new();
-    let slack = FakeSlack::start(&mut home);
-    let stage = Stage::with_agents_in(home).await;
-    slack.connected().await;
-    (slack, stage)
-}
+use crate::harness::{FakeSlack, eventually, lines};
 
 fn ts(message: &Value) -> String {
     message["ts"].as_str().expect("a message has a time").to_owned()
-}
-
-/// A session of an external agent that is shown on Slack; its id, and its thread.
-async fn external(stage: &Stage, slack: &FakeSlack, name: &str) -> (String, String) {
-    let body = json!({ "agent_name": "rig", "session_name": name, "platform": "slack" });
-    let session = stage.api.post("/api/sessions", body).await.ok();
-    let head = slack.says(None, name).await;
-    (session["id"].as_str().expect("an id").to_owned(), ts(&head))
-}
-
-async fn ask(stage: &Stage, id: &str, request: &str, command: &str) {
-    let ask = json!({ "request_id": request, "tool_name": "Bash", "tool_input": { "command": command } });
-    stage.api.push(id, "permission_request", ask).await.ok();
 }
 
 /// Waits until the bot's message is as wanted; gives it.
@@ -65,12 +35,9 @@ async fn whispers(slack: &FakeSlack, words: &str) -> Value {
 
 #[tokio::test]
 async fn a_real_agents_turn_is_shown_as_it_grows_and_its_command_allowed_by_a_button() {
-    let (slack, stage) = with_agents().await;
-    let body = json!({ "directory": stage.home.work(), "platform": "slack" });
-    let session = stage.api.post("/api/sessions", body).await.ok();
-    let id = session["id"].as_str().expect("an id");
-    let file = stage.file("out");
-    let thread = ts(&slack.says(None, "Work").await);
+    let (slack, stage) = with_agents::<FakeSlack>().await;
+    let (id, thread) = working(&stage, &slack).await;
+    let (id, file) = (id.as_str(), stage.file("out"));
     let script = format!(
         "SAY Beginning now.\nHOLD half\nSAY Half is done.\n{}\nSAY All is over.",
         appends("ran", &file)
@@ -80,7 +47,7 @@ async fn a_real_agents_turn_is_shown_as_it_grows_and_its_command_allowed_by_a_bu
     stage.model().held("half").await;
     let growing = ts(&slack.says(Some(&thread), "Beginning now.").await);
     stage.model().release("half").await;
-    let card = slack.says(Some(&thread), "echo ran").await;
+    let card = slack.asks(Some(&thread), "echo ran").await;
     assert!(lines(&file).is_empty(), "nothing runs before the answer");
     grown(&slack, &thread, &growing, "the same message grew", |one| text_of(one).contains("Half is done."))
         .await;
@@ -99,17 +66,12 @@ async fn a_real_agents_turn_is_shown_as_it_grows_and_its_command_allowed_by_a_bu
 
 #[tokio::test]
 async fn a_question_is_answered_in_words_only_by_exact_ones() {
-    let (slack, stage) = bare().await;
+    let (slack, stage) = bare::<FakeSlack>().await;
     let (id, thread) = external(&stage, &slack, "in words").await;
     ask(&stage, &id, "r1", "make").await;
-    let card = slack.says(Some(&thread), "make").await;
+    let card = slack.asks(Some(&thread), "make").await;
     slack.say(ALICE, Some(&thread), "ok, go on &amp; on then");
-    eventually("it is passed on as words", 20, || async {
-        let path = format!("/api/sessions/{id}/events/poll?since_seq=0&wait_s=0");
-        let events = stage.api.get(&path).await.ok();
-        events["events"].to_string().contains("ok, go on & on then").then_some(())
-    })
-    .await;
+    is_heard(&stage, &id, "ok, go on & on then").await;
     assert_eq!(stage.api.open_approvals(&id).await.len(), 1, "those words allow nothing");
     // Words that come at once may be meant for what stood there before.
     let early =
@@ -133,10 +95,10 @@ async fn a_question_is_answered_in_words_only_by_exact_ones() {
 
 #[tokio::test]
 async fn a_denial_takes_its_reason_from_a_form() {
-    let (slack, stage) = bare().await;
+    let (slack, stage) = bare::<FakeSlack>().await;
     let (id, thread) = external(&stage, &slack, "why not").await;
     ask(&stage, &id, "r1", "make").await;
-    let card = slack.says(Some(&thread), "make").await;
+    let card = slack.asks(Some(&thread), "make").await;
     slack.press(ALICE, &ts(&card), "Deny, because…");
     let view = slack.fill(ALICE, "not <today>").await;
     assert_eq!(view["title"]["text"], "Deny, because");
@@ -147,10 +109,10 @@ async fn a_denial_takes_its_reason_from_a_form() {
 
 #[tokio::test]
 async fn an_answer_from_elsewhere_is_shown_and_an_old_button_says_what_became_of_it() {
-    let (slack, stage) = bare().await;
+    let (slack, stage) = bare::<FakeSlack>().await;
     let (id, thread) = external(&stage, &slack, "elsewhere").await;
     ask(&stage, &id, "r1", "make").await;
-    let card = slack.says(Some(&thread), "make").await;
+    let card = slack.asks(Some(&thread), "make").await;
     let stale = slack.payload(ALICE, &ts(&card), "Allow");
     let open = stage.api.open_approvals(&id).await;
     stage.api.answer(open[0]["id"].as_str().expect("an id"), json!({ "decision": "deny" })).await.ok();
@@ -168,7 +130,7 @@ async fn an_answer_from_elsewhere_is_shown_and_an_old_button_says_what_became_of
 
 #[tokio::test]
 async fn several_questions_are_answered_as_one_with_choices_and_own_words() {
-    let (slack, stage) = bare().await;
+    let (slack, stage) = bare::<FakeSlack>().await;
     let (id, thread) = external(&stage, &slack, "questions").await;
     let questions = json!([
         { "question": "Which database?", "header": "DB", "multiSelect": false,
@@ -178,7 +140,7 @@ async fn several_questions_are_answered_as_one_with_choices_and_own_words() {
     ]);
     let ask = json!({ "request_id": "q", "tool_name": "AskUserQuestion", "tool_input": { "questions": questions } });
     stage.api.push(&id, "permission_request", ask).await.ok();
-    let card = slack.says(Some(&thread), "Which database?").await;
+    let card = slack.asks(Some(&thread), "Which database?").await;
     assert!(text_of(&card).contains("Which extras?"), "all questions are shown: {card}");
     let card = ts(&card);
     slack.press(ALICE, &card, "2: Cache");
@@ -197,7 +159,7 @@ async fn several_questions_are_answered_as_one_with_choices_and_own_words() {
 
 #[tokio::test]
 async fn many_choices_are_a_menu() {
-    let (slack, stage) = bare().await;
+    let (slack, stage) = bare::<FakeSlack>().await;
     let (id, thread) = external(&stage, &slack, "menu").await;
     let options: Vec<Value> =
         (1..=20).map(|n| json!({ "label": format!("number {n}"), "description": "" })).collect();
@@ -205,7 +167,7 @@ async fn many_choices_are_a_menu() {
         json!([{ "question": "Which one?", "header": "N", "multiSelect": false, "options": options }]);
     let ask = json!({ "request_id": "q", "tool_name": "AskUserQuestion", "tool_input": { "questions": questions } });
     stage.api.push(&id, "permission_request", ask).await.ok();
-    let card = slack.says(Some(&thread), "Which one?").await;
+    let card = slack.asks(Some(&thread), "Which one?").await;
     assert!(labels(&card).len() < 5, "the choices are no buttons: {card}");
     slack.press(ALICE, &ts(&card), "number 17");
     slack.says(Some(&thread), "Answered by alice").await;
@@ -215,11 +177,9 @@ async fn many_choices_are_a_menu() {
 
 #[tokio::test]
 async fn files_go_both_ways() {
-    let (slack, stage) = with_agents().await;
-    let body = json!({ "directory": stage.home.work(), "platform": "slack" });
-    let session = stage.api.post("/api/sessions", body).await.ok();
-    let id = session["id"].as_str().expect("an id");
-    let thread = ts(&slack.says(None, "Work").await);
+    let (slack, stage) = with_agents::<FakeSlack>().await;
+    let (id, thread) = working(&stage, &slack).await;
+    let id = id.as_str();
     std::fs::write(stage.file("report.txt"), "forty-two").expect("a file");
     slack.send_file(ALICE, &thread, "SAY I see it.", "../notes.txt", b"hello file");
     slack.says(Some(&thread), "I see it.").await;
@@ -237,10 +197,10 @@ async fn files_go_both_ways() {
 
 #[tokio::test]
 async fn only_the_channel_and_the_people_of_the_list_are_heard_until_a_code_lets_one_in() {
-    let (slack, stage) = bare().await;
+    let (slack, stage) = bare::<FakeSlack>().await;
     let (id, thread) = external(&stage, &slack, "strangers").await;
     ask(&stage, &id, "r1", "make").await;
-    let card = ts(&slack.says(Some(&thread), "make").await);
+    let card = ts(&slack.asks(Some(&thread), "make").await);
     slack.press(MALLORY, &card, "Allow");
     whispers(&slack, "You may not answer this.").await;
     slack.say(MALLORY, Some(&thread), "allow");
@@ -287,7 +247,7 @@ async fn only_the_channel_and_the_people_of_the_list_are_heard_until_a_code_lets
 
 #[tokio::test]
 async fn a_session_is_made_by_a_reaction_stopped_renamed_and_taken_away_by_commands() {
-    let (slack, stage) = with_agents().await;
+    let (slack, stage) = with_agents::<FakeSlack>().await;
     let work = stage.home.work();
     let new =
         slack.say(ALICE, None, &format!("!new claude {}\nSAY Up.\nHOLD stop\nSAY Never.", work.display()));
@@ -321,7 +281,7 @@ async fn a_session_is_made_by_a_reaction_stopped_renamed_and_taken_away_by_comma
 
 #[tokio::test]
 async fn a_deleted_thread_is_made_anew_and_that_of_a_deleted_session_is_marked() {
-    let (slack, stage) = bare().await;
+    let (slack, stage) = bare::<FakeSlack>().await;
     let (id, thread) = external(&stage, &slack, "short life").await;
     ask(&stage, &id, "r1", "make").await;
     slack.says(Some(&thread), "make").await;
@@ -330,7 +290,7 @@ async fn a_deleted_thread_is_made_anew_and_that_of_a_deleted_session_is_marked()
     let anew = ts(&slack.says(None, "short life").await);
     assert_ne!(anew, thread);
     slack.says(Some(&anew), "still here").await;
-    let card = slack.says(Some(&anew), "make").await;
+    let card = slack.asks(Some(&anew), "make").await;
     slack.press(ALICE, &ts(&card), "Allow");
     slack.says(Some(&anew), "Allowed by alice").await;
     stage.api.push(&id, "status", json!({ "status": "done" })).await.ok();

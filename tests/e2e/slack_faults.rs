@@ -2,52 +2,29 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::harness::slack::{ALICE, Fault, labels, text_of};
+use crate::harness::chat::{Chat as _, bare, is_heard, say};
+use crate::harness::slack::{ALICE, Fault, external, labels, text_of};
 use crate::harness::{FakeSlack, Home, Stage, eventually};
 
 async fn staged(name: &str) -> (FakeSlack, Stage, String, String) {
-    let mut home = Home::new();
-    let slack = FakeSlack::start(&mut home);
-    let stage = Stage::bare_in(home).await;
-    slack.connected().await;
-    let body = json!({ "agent_name": "rig", "session_name": name, "platform": "slack" });
-    let session = stage.api.post("/api/sessions", body).await.ok();
-    let head = slack.says(None, name).await;
-    let thread = ts(&head);
+    let (slack, stage) = bare::<FakeSlack>().await;
+    let (id, thread) = external(&stage, &slack, name).await;
     slack.says(Some(&thread), "goes to the agent").await;
-    (slack, stage, session["id"].as_str().expect("an id").to_owned(), thread)
+    (slack, stage, id, thread)
+}
+
+async fn ask(stage: &Stage, id: &str, command: &str) {
+    crate::harness::chat::ask(stage, id, &format!("r{}", command.len()), command).await;
 }
 
 fn ts(message: &Value) -> String {
     message["ts"].as_str().expect("a message has a time").to_owned()
 }
 
-async fn say(stage: &Stage, id: &str, text: &str) {
-    stage.api.push(id, "output", json!({ "text": text, "is_final": true })).await.ok();
-    stage.api.push(id, "status", json!({ "status": "done" })).await.ok();
-}
-
-async fn ask(stage: &Stage, id: &str, command: &str) {
-    let request = format!("r{}", command.len());
-    let ask = json!({ "request_id": request, "tool_name": "Bash", "tool_input": { "command": command } });
-    stage.api.push(id, "permission_request", ask).await.ok();
-}
-
 fn count(slack: &FakeSlack, thread: &str, words: &str) -> usize {
     slack.shown(Some(thread)).iter().filter(|one| text_of(one).contains(words)).count()
-}
-
-/// Waits until the session has heard words so often; gives how often it has.
-async fn heard(stage: &Stage, id: &str, words: &str) -> usize {
-    let path = format!("/api/sessions/{id}/events/poll?since_seq=0&wait_s=0");
-    let count = || async { stage.api.get(&path).await.ok()["events"].to_string().matches(words).count() };
-    eventually(&format!("the session hears {words:?}"), 40, || async {
-        let count = count().await;
-        (count > 0).then_some(count)
-    })
-    .await
 }
 
 /// Waits until the bridge tells this of itself.
@@ -87,7 +64,7 @@ async fn failures_of_every_kind_are_tried_again_in_order_and_nothing_comes_twice
     }
     say(&stage, &id, "first words").await;
     ask(&stage, &id, "make").await;
-    let card = slack.says(Some(&thread), "make").await;
+    let card = slack.asks(Some(&thread), "make").await;
     let shown: Vec<String> = slack.shown(Some(&thread)).iter().map(text_of).collect();
     let first = shown.iter().position(|text| text.contains("first words")).expect("it was said");
     let second = shown.iter().position(|text| text.contains("make")).expect("it was asked");
@@ -117,9 +94,9 @@ async fn a_daemon_killed_between_a_send_and_its_answer_sends_neither_message_nor
     slack.say(ALICE, Some(&thread), "typed meanwhile");
     stage.daemon.start().await;
     ask(&stage, &id, "make").await;
-    let card = slack.says(Some(&thread), "make").await;
+    let card = slack.asks(Some(&thread), "make").await;
     assert_eq!(count(&slack, &thread, "before the kill"), 1);
-    assert_eq!(heard(&stage, &id, "typed meanwhile").await, 1);
+    assert_eq!(is_heard(&stage, &id, "typed meanwhile").await, 1);
 
     // The same with a file.
     slack.fault("files.completeUploadExternal", Fault::Silence);
@@ -127,7 +104,7 @@ async fn a_daemon_killed_between_a_send_and_its_answer_sends_neither_message_nor
     slack.says(Some(&thread), "Denied by alice").await;
     let long = "x".repeat(3_000);
     ask(&stage, &id, &long).await;
-    let card = slack.says(Some(&thread), "xxxx").await;
+    let card = slack.asks(Some(&thread), "xxxx").await;
     slack.press(ALICE, &ts(&card), "Show all");
     let files = || slack.shown(Some(&thread)).iter().filter(|one| one["files"].is_array()).count();
     eventually("the file is there", 40, || async { (files() == 1).then_some(()) }).await;
@@ -148,7 +125,7 @@ async fn the_next_connection_stands_before_the_old_one_is_left_and_a_cut_one_is_
     let (slack, stage, id, thread) = staged("refresh").await;
     assert_eq!(slack.connections(), (1, 1));
     ask(&stage, &id, "make").await;
-    let card = slack.says(Some(&thread), "make").await;
+    let card = slack.asks(Some(&thread), "make").await;
     slack.fault("apps.connections.open", Fault::Html(503));
     slack.disconnect("refresh_requested");
     eventually("a new connection is asked for", 20, || async {
@@ -160,18 +137,18 @@ async fn the_next_connection_stands_before_the_old_one_is_left_and_a_cut_one_is_
     slack.press(ALICE, &ts(&card), "Deny");
     slack.say(ALICE, Some(&thread), "in between");
     slack.says(Some(&thread), "Denied by alice").await;
-    assert_eq!(heard(&stage, &id, "in between").await, 1);
+    assert_eq!(is_heard(&stage, &id, "in between").await, 1);
     eventually("a new connection", 30, || async { (slack.connections().1 == 2).then_some(()) }).await;
     slack.say(ALICE, Some(&thread), "on the new one");
-    assert_eq!(heard(&stage, &id, "on the new one").await, 1);
+    assert_eq!(is_heard(&stage, &id, "on the new one").await, 1);
 
     slack.cut();
     eventually("the connections are gone", 20, || async { (slack.connections().0 == 0).then_some(()) }).await;
     slack.say(ALICE, Some(&thread), "while it was cut");
-    assert_eq!(heard(&stage, &id, "while it was cut").await, 1);
+    assert_eq!(is_heard(&stage, &id, "while it was cut").await, 1);
     slack.say(ALICE, Some(&thread), "after it");
-    assert_eq!(heard(&stage, &id, "after it").await, 1);
-    assert_eq!(heard(&stage, &id, "in between").await, 1, "nothing is heard twice");
+    assert_eq!(is_heard(&stage, &id, "after it").await, 1);
+    assert_eq!(is_heard(&stage, &id, "in between").await, 1, "nothing is heard twice");
 }
 
 #[tokio::test]
@@ -186,7 +163,7 @@ async fn what_a_person_must_see_to_is_told_in_words_and_goes_on_when_it_is_seen_
     slack.disconnect("link_disabled");
     tells(&stage, "Socket Mode is switched off").await;
     slack.say(ALICE, Some(&thread), "heard again");
-    assert_eq!(heard(&stage, &id, "heard again").await, 1);
+    assert_eq!(is_heard(&stage, &id, "heard again").await, 1);
 }
 
 #[tokio::test]

@@ -2,46 +2,16 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::chat::{Chat as _, ask, bare, external, is_heard, with_agents, working};
 use crate::harness::stage::appends;
 use crate::harness::telegram::{ALICE, MALLORY, buttons, text};
-use crate::harness::{Home, Stage, Telegram, eventually, lines};
-
-/// A daemon with a Telegram, and no agents.
-async fn bare() -> (Telegram, Stage) {
-    let mut home = Home::new();
-    let telegram = Telegram::start(&mut home);
-    (telegram, Stage::bare_in(home).await)
-}
-
-/// The same with agents.
-async fn with_agents() -> (Telegram, Stage) {
-    let mut home = Home::new();
-    let telegram = Telegram::start(&mut home);
-    (telegram, Stage::with_agents_in(home).await)
-}
-
-/// A session of an external agent that is shown on Telegram; its id, and its topic.
-async fn external(stage: &Stage, telegram: &Telegram, name: &str) -> (String, Value) {
-    let body = json!({ "agent_name": "rig", "session_name": name, "platform": "telegram" });
-    let session = stage.api.post("/api/sessions", body).await.ok();
-    let greeting = telegram.says(name).await;
-    (session["id"].as_str().expect("an id").to_owned(), greeting["thread"].clone())
-}
-
-async fn ask(stage: &Stage, id: &str, request: &str, command: &str) {
-    let ask = json!({ "request_id": request, "tool_name": "Bash", "tool_input": { "command": command } });
-    stage.api.push(id, "permission_request", ask).await.ok();
-}
+use crate::harness::{Telegram, eventually, lines};
 
 #[tokio::test]
 async fn a_real_agents_turn_is_shown_as_it_grows_and_its_command_allowed_by_a_button() {
-    let (telegram, stage) = with_agents().await;
-    let body = json!({ "directory": stage.home.work(), "platform": "telegram" });
-    let session = stage.api.post("/api/sessions", body).await.ok();
-    let id = session["id"].as_str().expect("an id");
-    let file = stage.file("out");
-    let greeting = telegram.says("Work").await;
-    let thread = &greeting["thread"];
+    let (telegram, stage) = with_agents::<Telegram>().await;
+    let (id, thread) = working(&stage, &telegram).await;
+    let (id, thread, file) = (&id, &thread, stage.file("out"));
     let script = format!(
         "SAY Beginning now.\nHOLD half\nSAY Half is done.\n{}\nSAY All is over.",
         appends("ran", &file)
@@ -74,17 +44,12 @@ async fn a_real_agents_turn_is_shown_as_it_grows_and_its_command_allowed_by_a_bu
 
 #[tokio::test]
 async fn a_question_is_answered_in_words_only_by_exact_ones() {
-    let (telegram, stage) = bare().await;
+    let (telegram, stage) = bare::<Telegram>().await;
     let (id, thread) = external(&stage, &telegram, "in words").await;
     ask(&stage, &id, "r1", "make").await;
     let card = telegram.asks("make").await;
     telegram.writes(ALICE, &thread, "ok, go on then").await;
-    eventually("it is passed on as words", 20, || async {
-        let path = format!("/api/sessions/{id}/events/poll?since_seq=0&wait_s=0");
-        let events = stage.api.get(&path).await.ok();
-        events["events"].to_string().contains("ok, go on then").then_some(())
-    })
-    .await;
+    is_heard(&stage, &id, "ok, go on then").await;
     assert_eq!(stage.api.open_approvals(&id).await.len(), 1, "those words allow nothing");
     telegram.writes(ALICE, &thread, "deny: use ninja").await;
     telegram.says("Denied by Alice").await;
@@ -109,7 +74,7 @@ async fn a_question_is_answered_in_words_only_by_exact_ones() {
 
 #[tokio::test]
 async fn a_denial_takes_its_reason_from_the_one_who_pressed() {
-    let (telegram, stage) = bare().await;
+    let (telegram, stage) = bare::<Telegram>().await;
     let (id, thread) = external(&stage, &telegram, "why not").await;
     ask(&stage, &id, "r1", "make").await;
     let card = telegram.asks("make").await;
@@ -129,7 +94,7 @@ async fn a_denial_takes_its_reason_from_the_one_who_pressed() {
 
 #[tokio::test]
 async fn an_answer_from_elsewhere_is_shown_and_an_old_button_says_what_became_of_it() {
-    let (telegram, stage) = bare().await;
+    let (telegram, stage) = bare::<Telegram>().await;
     let (id, _) = external(&stage, &telegram, "elsewhere").await;
     ask(&stage, &id, "r1", "make").await;
     let card = telegram.asks("make").await;
@@ -151,7 +116,7 @@ async fn an_answer_from_elsewhere_is_shown_and_an_old_button_says_what_became_of
 
 #[tokio::test]
 async fn several_questions_are_answered_as_one_with_choices_and_own_words() {
-    let (telegram, stage) = bare().await;
+    let (telegram, stage) = bare::<Telegram>().await;
     let (id, thread) = external(&stage, &telegram, "questions").await;
     let questions = json!([
         { "question": "Which database?", "header": "DB", "multiSelect": false,
@@ -185,7 +150,7 @@ async fn several_questions_are_answered_as_one_with_choices_and_own_words() {
 
 #[tokio::test]
 async fn a_standing_permission_is_given_for_half_an_hour_listed_and_taken_back() {
-    let (telegram, stage) = bare().await;
+    let (telegram, stage) = bare::<Telegram>().await;
     let (id, thread) = external(&stage, &telegram, "grants").await;
     ask(&stage, &id, "r1", "make").await;
     let card = telegram.asks("make").await;
@@ -204,13 +169,11 @@ async fn a_standing_permission_is_given_for_half_an_hour_listed_and_taken_back()
 
 #[tokio::test]
 async fn files_go_both_ways() {
-    let (telegram, stage) = with_agents().await;
-    let body = json!({ "directory": stage.home.work(), "platform": "telegram" });
-    stage.api.post("/api/sessions", body).await.ok();
-    let greeting = telegram.says("Work").await;
+    let (telegram, stage) = with_agents::<Telegram>().await;
+    let (_, thread) = working(&stage, &telegram).await;
     let script = "SAY Here it is.";
     let file = json!({ "name": "../notes.txt", "base64": "aGVsbG8gZmlsZQ==" });
-    let body = json!({ "user": ALICE, "thread": greeting["thread"], "text": script, "file": file });
+    let body = json!({ "user": ALICE, "thread": thread, "text": script, "file": file });
     telegram.does("text", body).await;
     eventually("the agent is told where the file is", 30, || async {
         let bodies = stage.model().bodies();
@@ -236,11 +199,10 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 
 #[tokio::test]
 async fn a_file_that_the_agent_names_is_sent_if_it_is_the_sessions_own() {
-    let (telegram, stage) = with_agents().await;
-    let body = json!({ "directory": stage.home.work(), "platform": "telegram" });
-    let session = stage.api.post("/api/sessions", body).await.ok();
+    let (telegram, stage) = with_agents::<Telegram>().await;
+    let (id, _) = working(&stage, &telegram).await;
+    let id = id.as_str();
     std::fs::write(stage.file("report.txt"), "forty-two").expect("a file");
-    let id = session["id"].as_str().expect("an id");
     stage.api.start(id, "SAY PUBLISH AS ATTACHMENT: report.txt").await;
     let sent = telegram.message("the file", |one| one["file"]["name"] == "report.txt").await;
     assert_eq!(sent["file"]["base64"], "Zm9ydHktdHdv");
@@ -251,7 +213,7 @@ async fn a_file_that_the_agent_names_is_sent_if_it_is_the_sessions_own() {
 
 #[tokio::test]
 async fn only_the_group_and_the_people_of_the_list_are_heard_until_a_code_lets_one_in() {
-    let (telegram, stage) = bare().await;
+    let (telegram, stage) = bare::<Telegram>().await;
     let (id, thread) = external(&stage, &telegram, "strangers").await;
     ask(&stage, &id, "r1", "make").await;
     let card = telegram.asks("make").await;
@@ -282,7 +244,7 @@ async fn only_the_group_and_the_people_of_the_list_are_heard_until_a_code_lets_o
 
 #[tokio::test]
 async fn a_session_is_made_stopped_renamed_and_taken_away_by_commands() {
-    let (telegram, stage) = with_agents().await;
+    let (telegram, stage) = with_agents::<Telegram>().await;
     let command = |text: String| json!({ "user": ALICE, "text": text });
     telegram.does("text", command(format!("/new claude {}", stage.home.work().display()))).await;
     let greeting = telegram.says("What you write here goes to the agent").await;
@@ -318,7 +280,7 @@ async fn a_session_is_made_stopped_renamed_and_taken_away_by_commands() {
 
 #[tokio::test]
 async fn a_deleted_session_closes_its_topic_and_a_deleted_topic_is_made_anew() {
-    let (telegram, stage) = bare().await;
+    let (telegram, stage) = bare::<Telegram>().await;
     let (id, thread) = external(&stage, &telegram, "short life").await;
     ask(&stage, &id, "r1", "make").await;
     telegram.asks("make").await;

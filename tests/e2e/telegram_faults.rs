@@ -4,27 +4,18 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::harness::chat::{Chat as _, bare, external, heard, is_heard, say};
 use crate::harness::telegram::{ALICE, buttons, text};
 use crate::harness::{Home, Stage, Telegram, eventually};
 
 async fn staged(name: &str) -> (Telegram, Stage, String, Value) {
-    let mut home = Home::new();
-    let telegram = Telegram::start(&mut home);
-    let stage = Stage::bare_in(home).await;
-    let body = json!({ "agent_name": "rig", "session_name": name, "platform": "telegram" });
-    let session = stage.api.post("/api/sessions", body).await.ok();
-    let greeting = telegram.says(name).await;
-    (telegram, stage, session["id"].as_str().expect("an id").to_owned(), greeting["thread"].clone())
-}
-
-async fn say(stage: &Stage, id: &str, text: &str) {
-    stage.api.push(id, "output", json!({ "text": text, "is_final": true })).await.ok();
-    stage.api.push(id, "status", json!({ "status": "done" })).await.ok();
+    let (telegram, stage) = bare::<Telegram>().await;
+    let (id, thread) = external(&stage, &telegram, name).await;
+    (telegram, stage, id, thread)
 }
 
 async fn ask(stage: &Stage, id: &str, command: &str) {
-    let ask = json!({ "request_id": command, "tool_name": "Bash", "tool_input": { "command": command } });
-    stage.api.push(id, "permission_request", ask).await.ok();
+    crate::harness::chat::ask(stage, id, command, command).await;
 }
 
 #[tokio::test]
@@ -113,22 +104,12 @@ async fn words_that_are_told_twice_are_passed_on_once() {
     stage.api.push(&id, "status", json!({ "status": "done" })).await.ok();
     telegram.says("ready").await;
     telegram.writes(ALICE, &thread, "only once").await;
-    let heard = || async {
-        let path = format!("/api/sessions/{id}/events/poll?since_seq=0&wait_s=0");
-        stage.api.get(&path).await.ok()["events"].to_string().matches("only once").count()
-    };
-    eventually("they are passed on", 20, || async { (heard().await > 0).then_some(()) }).await;
+    is_heard(&stage, &id, "only once").await;
     stage.daemon.kill9();
     stage.daemon.start().await;
     telegram.writes(ALICE, &thread, "and this").await;
-    eventually("later words are passed on", 20, || async {
-        let path = format!("/api/sessions/{id}/events/poll?since_seq=0&wait_s=0");
-        stage.api.get(&path).await.ok()["events"].to_string().contains("and this").then_some(())
-    })
-    .await;
-    let path = format!("/api/sessions/{id}/events/poll?since_seq=0&wait_s=0");
-    let events = stage.api.get(&path).await.ok()["events"].to_string();
-    assert_eq!(events.matches("only once").count(), 1, "{events}");
+    is_heard(&stage, &id, "and this").await;
+    assert_eq!(heard(&stage, &id, "only once").await, 1);
 }
 
 #[tokio::test]

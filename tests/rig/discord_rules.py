@@ -7,7 +7,7 @@ EPOCH = 1420070400000
 
 state = {
     "messages": {}, "threads": {}, "calls": [], "presses": {}, "violations": [], "fails": [], "files": {},
-    "commands": [], "down": False, "last_id": 0, "nonces": {}, "port": 0,
+    "commands": [], "made": {}, "may_make": True, "counting": False, "counted": {}, "refused": 0, "arrived": 0.0, "down": False, "last_id": 0, "nonces": {}, "port": 0,
 }
 
 

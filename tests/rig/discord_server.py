@@ -15,6 +15,7 @@ Steering (JSON both ways):
   POST /control/fail                  {call, times?, status, body?, json?, headers?, accept?, cut?}   `POST messages`
   POST /control/gateway               {do: cut | reconnect | invalid | forget | close, code?}
   POST /control/down | may_read       {on}
+  POST /control/count                 {on}     50 calls a second, and 5 messages and 5 edits in 5 seconds a channel, no more
   POST /control/delete_thread | archive   {thread}
 """
 
@@ -32,6 +33,8 @@ from discord_rules import Refused, check_message, invalid, new_id, only, state, 
 
 TOKEN = "rig.discord-token"
 GUILD, HOME, OTHER, PRIVATE, APP = "90", "91", "92", "93", "9"
+# "All bots can make up to 50 requests per second"; what a channel takes is told in headers, and is about this much.
+GLOBAL, CHANNEL = (50, 1.0), (5, 5.0)
 BOT = {"id": APP, "username": "rig-bot", "discriminator": "0", "avatar": None, "bot": True}
 NAMES = {1: "Alice", 2: "Bob", 99: "Mallory"}
 READY = {"v": 10, "user": BOT, "guilds": [{"id": GUILD, "unavailable": True}], "shard": [0, 1],
@@ -41,7 +44,7 @@ lock = threading.RLock()
 
 
 def thread_of(channel):
-    if channel in (HOME, PRIVATE):
+    if channel in (HOME, PRIVATE) or channel in state["made"]:
         return None
     thread = state["threads"].get(channel)
     if thread is None or thread["deleted"]:
@@ -72,11 +75,11 @@ def add_message(channel, author, text, components=(), flags=0, attachments=(), k
 def channel_object(channel):
     thread = state["threads"].get(channel)
     if thread is None:
-        name = {HOME: "control", OTHER: "elsewhere"}.get(channel)
+        name = {HOME: "control", OTHER: "elsewhere", **state["made"]}.get(channel)
         if name is None:
             return {"id": channel, "type": 1}
         return {"id": channel, "type": 0, "guild_id": GUILD, "name": name, "position": 0, "permission_overwrites": []}
-    return {"id": channel, "type": 11, "guild_id": GUILD, "parent_id": HOME, "name": thread["name"],
+    return {"id": channel, "type": 11, "guild_id": GUILD, "parent_id": thread["parent"], "name": thread["name"],
             "last_message_id": thread["last_message_id"], "owner_id": APP,
             "thread_metadata": {"archived": thread["archived"], "auto_archive_duration": 10080, "locked": False}}
 
@@ -133,7 +136,7 @@ def create_thread(body, _files, channel, number):
         raise Refused(400, 160004, "A thread has already been created for this message")
     if not 1 <= len(body["name"]) <= 100 or body["auto_archive_duration"] not in (60, 1440, 4320, 10080):
         invalid("name", "Must be between 1 and 100 in length.")
-    state["threads"][number] = {"name": body["name"], "archived": False, "deleted": False, "renames": [],
+    state["threads"][number] = {"name": body["name"], "parent": channel, "archived": False, "deleted": False, "renames": [],
                                 "last_message_id": None}
     gateway.tell("THREAD_CREATE", {**channel_object(number), "newly_created": True})
     return channel_object(number)
@@ -164,7 +167,8 @@ def get_messages(query, channel):
 
 def callback(body, _files, number, token):
     press = state["presses"].get(number)
-    if press is None or press["token"] != token or time.time() - press["at"] > 3:
+    # By when it came, not by when this server got round to it.
+    if press is None or press["token"] != token or state["arrived"] - press["at"] > 3:
         raise Refused(404, 10062, "Unknown interaction")
     if press["answer"] is not None:
         raise Refused(400, 40060, "Interaction has already been acknowledged.")
@@ -221,13 +225,35 @@ def typing(_body, _files, channel):
     thread_of(channel)
 
 
+def make_channel(body, _files, guild):
+    only(body, {"name", "type", "topic"}, "a channel")
+    if not state["may_make"]:
+        raise Refused(403, 50013, "Missing Permissions")
+    number = new_id()
+    state["made"][number] = body["name"]
+    return channel_object(number)
+
+
+def count(name, limit):
+    """What is left under a name, and in how many seconds there is more; None = too much already."""
+    most, within = limit
+    now = time.time()
+    counted = state["counted"][name] = [at for at in state["counted"].get(name, []) if now - at < within]
+    if len(counted) >= most:
+        return None, counted[0] + within - now
+    counted.append(now)
+    return most - len(counted), counted[0] + within - now
+
+
 PLACES = [
     ("GET", r"users/@me", lambda b, f: BOT),
     ("GET", r"applications/@me", lambda b, f: {"id": APP, "name": "rig", "flags": 1 << 19 if gateway.may_read else 0}),
     ("PUT", r"applications/(\d+)/guilds/(\d+)/commands", set_commands),
+    ("GET", r"guilds/\d+/channels", lambda b, f: [channel_object(key) for key in (HOME, OTHER, *state["made"])]),
+    ("POST", r"guilds/(\d+)/channels", make_channel),
     ("GET", r"guilds/\d+/threads/active", lambda b, f: {"members": [], "has_more": False, "threads": [
         channel_object(key) for key, one in state["threads"].items() if not (one["archived"] or one["deleted"])]}),
-    ("GET", r"channels/(\d+)", lambda b, f, channel: (channel in (HOME, OTHER) or thread_of(channel)) and channel_object(channel)),
+    ("GET", r"channels/(\d+)", lambda b, f, channel: (channel in (HOME, OTHER, *state["made"]) or thread_of(channel)) and channel_object(channel)),
     ("PATCH", r"channels/(\d+)", change_channel),
     ("POST", r"channels/(\d+)/messages", create_message),
     ("GET", r"channels/(\d+)/messages", None),
@@ -325,6 +351,10 @@ def control(what, body):
         state["down"] = body["on"]
         if body["on"]:
             gateway.all(lambda socket: socket.cut())
+    if what == "count":
+        state["counting"] = body["on"]
+    if what == "may_make":
+        state["may_make"] = body["on"]
     if what == "may_read":
         gateway.may_read = body["on"]
     if what == "delete_thread":
@@ -355,13 +385,16 @@ class Handler(BaseHTTPRequestHandler):
     def handle_one(self):
         length = int(self.headers.get("Content-Length") or 0)
         raw = self.rfile.read(length) if length else b""
+        arrived = time.time()
         url = urlsplit(self.path)
         if url.path == "/control/state":
             with lock:
                 seen = {key: state[key] for key in ("threads", "calls", "presses", "violations", "commands")}
                 seen["messages"], seen["gateway"] = list(state["messages"].values()), gateway.log
                 seen["connected"] = sum(1 for socket in gateway.sockets if socket.session)
-                return self.answer(200, seen)
+                seen["refused"], seen["made"] = state["refused"], state["made"]
+                raw = json.dumps(seen).encode()
+            return self.answer(200, raw)
         if url.path.startswith("/control/"):
             with lock:
                 return self.answer(200, control(url.path[len("/control/"):], json.loads(raw or b"{}")))
@@ -384,6 +417,7 @@ class Handler(BaseHTTPRequestHandler):
         if not is_open and self.headers.get("Authorization") != f"Bot {TOKEN}":
             return self.answer(401, {"code": 0, "message": "401: Unauthorized"})
         with lock:
+            state["arrived"] = arrived
             self.call(path, parse_qs(url.query), raw)
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = handle_one
@@ -399,6 +433,18 @@ class Handler(BaseHTTPRequestHandler):
         fail = next((one for one in state["fails"] if one["call"] == name and one["times"] > 0), None)
         if fail:
             fail["times"] -= 1
+        limits = {"X-RateLimit-Bucket": f"b{hash(name) % 9999}", "X-RateLimit-Limit": 50, "X-RateLimit-Remaining": 49,
+                  "X-RateLimit-Reset-After": "1.0", "X-RateLimit-Reset": time.time() + 1}
+        if state["counting"] and not path.startswith(OPEN):
+            left, more = count("", GLOBAL)
+            if left is None:
+                return self.too_much(more, True, {"X-RateLimit-Global": "true", "X-RateLimit-Scope": "global"})
+            if name in ("POST messages", "PATCH messages"):
+                left, more = count(f"{name} {match.group(1)}", CHANNEL)
+                limits.update({"X-RateLimit-Limit": CHANNEL[0], "X-RateLimit-Remaining": left or 0,
+                               "X-RateLimit-Reset-After": f"{more:.3f}", "X-RateLimit-Reset": time.time() + more})
+                if left is None:
+                    return self.too_much(more, False, {**limits, "X-RateLimit-Scope": "user"})
         body, files = self.body(raw)
         call = {"call": name, "path": path, "body": body, "at": time.time(), "ok": False}
         state["calls"].append(call)
@@ -412,9 +458,12 @@ class Handler(BaseHTTPRequestHandler):
         call["ok"] = True
         if fail:
             return self.fail(fail)
-        limits = {"X-RateLimit-Bucket": f"b{hash(name) % 9999}", "X-RateLimit-Limit": 50, "X-RateLimit-Remaining": 49,
-                  "X-RateLimit-Reset-After": "1.0", "X-RateLimit-Reset": time.time() + 1}
         self.answer(204 if result is None else 200, result, headers=limits)
+
+    def too_much(self, wait, everywhere, headers):
+        state["refused"] += 1
+        body = {"message": "You are being rate limited.", "retry_after": wait, "global": everywhere}
+        self.answer(429, body, headers={**headers, "Retry-After": int(wait) + 1})
 
     def fail(self, fail):
         if fail.get("cut"):

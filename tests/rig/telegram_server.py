@@ -14,6 +14,7 @@ Steering (JSON both ways):
   POST /control/down                   {on}                             nothing is answered at all
   POST /control/delete_topic           {thread}
   POST /control/expire                 {}                               presses so far can be answered no more
+  POST /control/count                  {on}                             20 messages and edits a minute in the group, no more
 """
 
 import base64
@@ -44,7 +45,11 @@ state = {
     "files": {},
     "commands": [],
     "polling": 0,
+    "polled": False,
     "down": False,
+    "counting": False,
+    "counted": [],
+    "refused": 0,
 }
 
 
@@ -301,6 +306,24 @@ def get_file(params):
     return {"file_id": params["file_id"], "file_unique_id": "u", "file_size": 1, "file_path": path}
 
 
+# "Bots are not able to send more than 20 messages per minute to the same group" (core.telegram.org/bots/faq).
+COUNTED = {"sendMessage", "sendDocument", "editMessageText"}
+MOST, WITHIN = 20, 60
+
+
+def count(method, params):
+    """Seconds to wait, if this is too much."""
+    if not state["counting"] or method not in COUNTED or int(params["chat_id"]) != GROUP:
+        return None
+    now = time.time()
+    state["counted"] = [at for at in state["counted"] if now - at < WITHIN]
+    if len(state["counted"]) >= MOST:
+        state["refused"] += 1
+        return int(state["counted"][0] + WITHIN - now) + 1
+    state["counted"].append(now)
+    return None
+
+
 METHODS = {
     "getMe": get_me,
     "getChat": get_chat,
@@ -328,6 +351,7 @@ def get_updates(params):
         state["polling"] += 1
         lock.notify_all()
         raise Refused(409, "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running")
+    state["polled"] = True
     offset = params.get("offset")
     if offset is not None:
         state["updates"] = [update for update in state["updates"] if update["update_id"] >= offset]
@@ -405,6 +429,9 @@ def control(path, body):
     if path == "delete_topic":
         state["topics"][body["thread"]]["deleted"] = True
         return {}
+    if path == "count":
+        state["counting"] = body["on"]
+        return {}
     if path == "expire":
         for press in state["presses"].values():
             press["expired"] = True
@@ -436,10 +463,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/control/state":
             with lock:
-                shown = {key: state[key] for key in ("topics", "calls", "presses", "violations", "commands")}
+                shown = {key: state[key] for key in ("topics", "calls", "presses", "violations", "commands", "polled", "refused")}
                 shown["messages"] = list(state["messages"].values())
                 shown["waiting"] = len(state["updates"])
-                return self.answer(200, shown)
+                raw = json.dumps(shown).encode()
+            return self.answer(200, raw)
         prefix = f"/file/bot{TOKEN}/documents/"
         if self.path.startswith(prefix) and self.path[len(prefix):] in state["files"]:
             return self.answer(200, state["files"][self.path[len(prefix):]], "application/octet-stream")
@@ -470,6 +498,9 @@ class Handler(BaseHTTPRequestHandler):
             state["calls"].append(call)
         if fail and not fail.get("accept"):
             return self.fail(fail)
+        wait = count(method, params)
+        if wait is not None:
+            return self.fail({"status": 429, "retry_after": wait, "description": f"Too Many Requests: retry after {wait}"})
         try:
             if method == "getUpdates":
                 result = get_updates(params)

@@ -1,7 +1,9 @@
 // The line to the daemon: pairing, offline, restarts, a device that was thrown out.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import test, { after, before, beforeEach } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { Stage, browser, shot, until, visit } from './rig.js';
 
 let stage;
@@ -70,6 +72,30 @@ test('settings pair another device, rename it and remove it', async () => {
   await other.getByRole('heading', { name: 'This device was removed' }).waitFor();
   await other.context().close();
   await page.context().close();
+});
+
+test('somebody who was let into a chat by a code is listed in the settings and thrown out there', async () => {
+  const server = spawn('python3', ['-B', fileURLToPath(new URL('../rig/telegram_server.py', import.meta.url))], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const chat = `http://127.0.0.1:${await new Promise((resolve) => { server.stdout.once('data', (data) => resolve(String(data).trim())); })}`;
+  const chats = await Stage.open({ env: { TELEGRAM_API_URL: chat, TELEGRAM_BOT_TOKEN: '4242:test-token', TELEGRAM_FORUM_GROUP_ID: '-1001234567890', TELEGRAM_ALLOWED_USER_IDS: '1' } });
+  try {
+    const { code } = await chats.api('POST', '/api/bridges/pair');
+    await fetch(`${chat}/control/text`, { method: 'POST', body: JSON.stringify({ user: 99, private: true, text: `/pair ${code}` }) });
+    const people = () => chats.api('GET', '/api/bridges/people');
+    await until('she is let in', async () => (await people()).length === 2);
+    const page = await visit(chrome, chats, '/settings');
+    await page.getByText('Telegram, named in the settings').waitFor();
+    await page.getByText('Telegram, let in by a code').waitFor();
+    await shot(page, 'people-phone-light');
+    await page.getByRole('button', { name: 'Remove Mallory' }).tap();
+    await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).tap();
+    await page.getByText('Telegram, let in by a code').waitFor({ state: 'detached' });
+    assert.deepEqual((await people()).map((person) => person.id), ['1']);
+    await page.context().close();
+  } finally {
+    await chats.end();
+    server.kill();
+  }
 });
 
 test('what is answered offline waits, can be taken back, and is sent on return', async () => {

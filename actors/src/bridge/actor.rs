@@ -8,15 +8,17 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 use bytes::Bytes;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::health::Pulse;
 use super::listing::Listing;
+use super::members::Line;
 use super::open::Desk;
 use super::pace::{Pace, backoff};
 use super::people::{Allowed, Codes};
@@ -44,6 +46,8 @@ pub struct Deps {
     pub codes: Codes,
     /// How it is.
     pub pulse: Pulse,
+    /// Where its actor is reached.
+    pub line: Line,
     /// Where files go that people send.
     pub media: PathBuf,
 }
@@ -134,8 +138,9 @@ pub struct Bridge {
     pub(super) threads: HashMap<String, Thread>,
     pub(super) own: Own,
     pub(super) pace: Pace,
-    /// Calls under way that send something.
+    /// Calls under way that send something, and those of them that only show what grows.
     pub(super) in_flight: usize,
+    pub(super) growing: usize,
     pub(super) connected: bool,
     /// Lists of conversations, by who asked for them.
     pub(super) listings: HashMap<String, Listing>,
@@ -164,13 +169,14 @@ struct Connected(bool);
 impl Bridge {
     /// A bridge that knows nothing yet.
     pub fn new(deps: Arc<Deps>) -> Self {
-        let per_minute = deps.platform.traits().per_minute;
+        let pace = Pace::new(deps.platform.traits());
         Self {
             deps,
             threads: HashMap::new(),
             own: Own::default(),
-            pace: Pace::new(per_minute, Instant::now()),
+            pace,
             in_flight: 0,
+            growing: 0,
             connected: false,
             listings: HashMap::new(),
             tasks: Vec::new(),
@@ -197,6 +203,7 @@ impl Bridge {
                 }
             }
         }
+        self.end_grants_of_the_gone(ctx);
         // Subscribed before the sessions are read, so that none is missed.
         self.watch_overview(ctx);
         self.match_sessions(ctx);
@@ -333,6 +340,7 @@ impl Actor for Bridge {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(0);
+        self.deps.line.set(ctx.address());
         let (log, name) = (self.deps.world.log().clone(), self.deps.name());
         let kept = async move { log.list_bridge(name).await };
         ctx.wait(kept.into_actor(self).map(|kept, bridge, ctx| match kept {

@@ -52,7 +52,8 @@ pub fn fold(lane: &mut Lane, dialect: &dyn Dialect, in_flight: Option<u64>) {
     let (text, _) = doc.render_one(dialect);
     let message = Message { text, quiet: true, ..Message::default() };
     let line = lines.join("\n");
-    let item = Item { no, at: from, act: Act::Send { message, slot: None }, line, folded: total };
+    let act = Act::Send { message, slot: None };
+    let item = Item { no, at: from, act, line, folded: total, awaited: false };
     lane.outbox.insert(place.min(lane.outbox.len()), item);
 }
 

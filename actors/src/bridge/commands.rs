@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::actor::Deps;
+use super::git;
 use super::listing::Listing;
 use super::markup::{Doc, bold, code, cut, plain};
 use super::platform::{Button, Look};
@@ -15,7 +16,7 @@ use crate::domain::state::SessionState;
 use crate::domain::time::Stamp;
 use crate::elsewhere::Filter;
 use crate::registry::{Attach, NewSession};
-use crate::session::{Bind, Start};
+use crate::session::{Bind, Configure, Start};
 
 /// At most so many conversations are listed.
 const LISTED: usize = 200;
@@ -26,6 +27,8 @@ const DIFF_SHOWN: usize = 2_500;
 pub struct Asker {
     /// Who.
     pub by: By,
+    /// Whether the settings name them.
+    pub listed: bool,
     /// The session whose thread it is.
     pub session: Option<SessionId>,
     /// What they last saw of the list.
@@ -78,6 +81,7 @@ async fn run(deps: &Deps, command: Command, asker: Asker) -> Result<Said, String
         }
         Command::Usage => usage(deps, &here()?).await?,
         Command::Diff => diff(deps, &here()?).await?,
+        Command::Git(wanted) => git::run(deps, wanted, &here()?, asker.listed).await?,
         Command::Approvals => approvals(deps),
         Command::Grants => grants(deps, asker.session.as_ref()).await?,
         Command::Revoke(which) => revoke(deps, &which, &asker).await?,
@@ -92,6 +96,7 @@ async fn run(deps: &Deps, command: Command, asker: Asker) -> Result<Said, String
             deps.world.rename(&session, name.clone()).await.map_err(|error| error.to_string())?;
             Said::words(format!("It is called {name} now."))
         }
+        Command::Model(name) => model(deps, &here()?, name).await?,
         Command::Detach => {
             let bind = Bind { platform: Some(None), ..Bind::default() };
             deps.world.bind(&here()?, bind).await.map_err(|error| error.to_string())?;
@@ -271,6 +276,24 @@ async fn find_directory(deps: &Deps, words: &str, base: Option<&str>) -> Result<
     deps.desk.directory(&format!("~/{words}")).await.map_err(|_| format!("there is no folder {words} here"))
 }
 
+async fn model(deps: &Deps, session: &SessionId, name: String) -> Result<Said, String> {
+    if name.is_empty() {
+        let details = deps.world.details(session).await.map_err(|error| error.to_string())?;
+        let model = details.model.unwrap_or_else(|| "the agent's own choice".to_owned());
+        return Ok(Said { doc: Doc::default().line([plain("Model: "), bold(model)]), ..Said::default() });
+    }
+    if name.chars().count() > 120 || name.contains(char::is_whitespace) {
+        return Err("a model's name is one word".to_owned());
+    }
+    let model = Some(Some(name.clone()));
+    let configure = Configure { model, planning: None, restart_policy: None, archived: None };
+    deps.world.configure(session, configure).await.map_err(|error| error.to_string())?;
+    Ok(Said {
+        doc: Doc::default().line([plain("Its model is "), bold(name), plain(" from now on.")]),
+        ..Said::default()
+    })
+}
+
 async fn usage(deps: &Deps, session: &SessionId) -> Result<Said, String> {
     let details = deps.world.details(session).await.map_err(|error| error.to_string())?;
     let usage = details.usage.rounded();
@@ -297,9 +320,7 @@ fn thousands(number: u64) -> String {
 }
 
 async fn diff(deps: &Deps, session: &SessionId) -> Result<Said, String> {
-    let entry = deps.world.read_model().session(session).ok_or("the session is gone")?;
-    let directory = Path::new(&entry.record.session.directory);
-    let diff = deps.world.workspaces().diff(directory).await.map_err(|error| error.to_string())?.diff;
+    let diff = git::diff(deps, session).await?;
     if diff.trim().is_empty() {
         return Ok(Said::words("Nothing is changed."));
     }

@@ -1,14 +1,16 @@
 //! From lanes to the platform: first kept, then sent, one thing at a time in each lane, and taken out of the outbox
 //! once the platform has it.
 
-use std::time::{Duration, Instant};
+use std::cmp::Reverse;
+use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::actor::Bridge;
 use super::markup::Doc;
-use super::pace::backoff;
+use super::pace::{Haste, Kind, backoff};
 use super::perform::{Did, Job, nonce, perform};
 use super::platform::{Failure, Place, Rendered, Sent};
 use super::record::{Act, Asked, Item, Slot, Target};
@@ -18,8 +20,14 @@ use crate::domain::state::SessionState;
 use crate::log::{Append, Class, SaveBridge};
 use crate::session::Bind;
 
-/// So many calls at a time.
+/// So many calls at a time; of these, so many that only show what grows, and so many more where somebody waits.
 const SIDE_BY_SIDE: usize = 6;
+const GROWING: usize = 3;
+const MORE: usize = 4;
+/// Threads in which it is shown at a time that somebody writes: such calls count, too.
+const TYPING: usize = 2;
+/// A pause for one thread that is longer is told.
+const LONG_PAUSE: Duration = Duration::from_secs(10);
 /// Text that has just begun to grow is not shown before this, so that short answers come whole.
 const FIRST_SHOWN: Duration = Duration::from_millis(900);
 /// How long nothing is tried when a person must see to the platform first.
@@ -43,6 +51,7 @@ struct Kept {
 struct Delivered {
     lane: String,
     job: Job,
+    haste: Haste,
     result: Result<Did, Failure>,
 }
 
@@ -59,7 +68,7 @@ impl Bridge {
             })
             .map(|(name, thread)| {
                 let at = thread.lane.outbox.front().map(|item| item.at);
-                ((!thread.lane.is_urgent(), at.is_none(), at), name.clone())
+                ((Reverse(thread.lane.haste()), at.is_none(), at), name.clone())
             })
             .collect();
         names.sort();
@@ -77,16 +86,20 @@ impl Bridge {
             return self.keep(name, done_with, ctx);
         }
         let waits = thread.not_before.is_some_and(|until| now < until);
-        if waits || !self.connected || self.in_flight >= SIDE_BY_SIDE {
+        let lane_haste = thread.lane.haste();
+        let room = if lane_haste > Haste::Ordinary { SIDE_BY_SIDE + MORE } else { SIDE_BY_SIDE };
+        if waits || !self.connected || self.in_flight >= room {
             return;
         }
         let Some(job) = self.next_job(name, now) else { return };
         let growing = matches!(job, Job::Show { .. });
-        if !self.pace.allows(growing, now) {
+        let haste = if growing { Haste::Growing } else { lane_haste };
+        if !self.pace.allows(job.kind(), haste, now) {
             return;
         }
-        self.pace.take();
+        self.pace.begin(job.kind(), haste, now);
         self.in_flight += 1;
+        self.growing += usize::from(growing);
         let Some(thread) = self.threads.get_mut(name) else { return };
         thread.busy = true;
         thread.showing = growing;
@@ -103,7 +116,7 @@ impl Bridge {
         let (address, lane) = (ctx.address(), name.to_owned());
         actix::spawn(async move {
             let result = perform(&deps, session.as_ref(), &job, &nonce).await;
-            address.do_send(Delivered { lane, job, result });
+            address.do_send(Delivered { lane, job, haste, result });
         });
     }
 
@@ -127,7 +140,9 @@ impl Bridge {
         }
         let grows = thread.caught_up && thread.turn.is_writing();
         // Looked at before anything is rendered: with many sessions at work the allowance is mostly used up.
-        if thread.hearing || thread.not_shown || !grows || !self.pace.allows(true, now) {
+        let kind = if thread.lane.live.is_empty() { Kind::Message } else { Kind::Edit };
+        let may = self.growing < GROWING && self.pace.allows(kind, Haste::Growing, now);
+        if thread.hearing || thread.not_shown || !grows || !may {
             return None;
         }
         let Some(shown_at) = thread.shown_at else {
@@ -252,11 +267,16 @@ impl Bridge {
         debug!(lane = name, %failure, "the platform did not take something");
         let Some(thread) = self.threads.get_mut(name) else { return };
         match failure {
-            Failure::Slow { after, why } => {
+            Failure::Slow { after, why, here } => {
                 thread.tries += 1;
                 let wait = after.unwrap_or_else(|| backoff(thread.tries));
-                self.pace.block(wait, now);
-                self.deps.pulse.failed(&format!("{title} wants {} s of silence: {why}", wait.as_secs()));
+                match here {
+                    true => thread.not_before = now.checked_add(wait),
+                    false => self.pace.block(job.kind(), wait, now),
+                }
+                if !here || wait > LONG_PAUSE {
+                    self.deps.pulse.failed(&format!("{title} wants {} s of silence: {why}", wait.as_secs()));
+                }
             }
             Failure::Unsure(why) => {
                 thread.tries += 1;
@@ -264,7 +284,7 @@ impl Bridge {
                 self.deps.pulse.failed(&why);
             }
             Failure::Broken(why) => {
-                self.pace.block(BROKEN, now);
+                self.pause(BROKEN, now);
                 self.deps.pulse.failed(&why);
             }
             Failure::ThreadGone => self.thread_gone(name, now),
@@ -283,13 +303,19 @@ impl Bridge {
             },
             Failure::Refused(why) => match job {
                 Job::Open { .. } => {
-                    self.pace.block(BROKEN, now);
+                    self.pause(BROKEN, now);
                     self.deps.pulse.failed(&format!("{title} makes no thread: {why}"));
                 }
                 Job::Show { .. } => thread.not_shown = true,
                 Job::Item(item, _) => self.refused(name, &item, &why),
             },
         }
+    }
+
+    /// Nothing is sent for a while.
+    fn pause(&mut self, for_time: Duration, now: Instant) {
+        self.pace.block(Kind::Message, for_time, now);
+        self.pace.block(Kind::Edit, for_time, now);
     }
 
     /// Somebody deleted the thread: a new one is made, and what still matters is sent there.
@@ -389,9 +415,10 @@ impl Bridge {
     pub(super) fn show_typing(&mut self) {
         let Some(every) = self.deps.platform.traits().typing_every.filter(|_| self.connected) else { return };
         let now = Instant::now();
-        if !self.pace.allows(true, now) {
+        if !self.pace.allows(Kind::Message, Haste::Growing, now) {
             return;
         }
+        let mut left = TYPING;
         for thread in self.threads.values_mut().filter(|thread| thread.caught_up) {
             let due = thread.typing_at.is_none_or(|at| now.saturating_duration_since(at) >= every);
             let (Some(session), Some(Place::Thread(id)), true) =
@@ -405,11 +432,14 @@ impl Bridge {
                     && entry.record.session.state == SessionState::Running
                     && !entry.record.external
             });
-            thread.typing_at = Some(now);
             if works && thread.follower.is_some() {
+                // The others have their turn with the next tick.
+                let Some(fewer) = left.checked_sub(1) else { return };
+                left = fewer;
                 let (deps, id) = (self.deps.clone(), id.clone());
                 actix::spawn(async move { deps.platform.typing(&id).await });
             }
+            thread.typing_at = Some(now);
         }
     }
 }
@@ -437,7 +467,8 @@ impl Handler<Kept> for Bridge {
             }
             None => {
                 thread.kept_cursor = kept.cursor;
-                self.pump(&kept.lane, ctx);
+                // Not this one at once: somebody may wait elsewhere.
+                self.pump_all(ctx);
             }
         }
     }
@@ -446,10 +477,11 @@ impl Handler<Kept> for Bridge {
 impl Handler<Delivered> for Bridge {
     type Result = ();
 
-    fn handle(&mut self, Delivered { lane, job, result }: Delivered, ctx: &mut Self::Context) {
+    fn handle(&mut self, Delivered { lane, job, haste, result }: Delivered, ctx: &mut Self::Context) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.growing = self.growing.saturating_sub(usize::from(haste == Haste::Growing));
+        self.pace.end(job.kind(), Instant::now());
         self.delivered(&lane, job, result);
-        self.pump(&lane, ctx);
         self.pump_all(ctx);
     }
 }

@@ -92,7 +92,11 @@ fn command_of(what: &What, prefix: char) -> Option<Command> {
 
 impl Bridge {
     fn may(&self, person: &Person) -> bool {
-        self.deps.allowed.0.contains(&person.id) || self.own.people.contains_key(&person.id)
+        self.may_by_id(&person.id)
+    }
+
+    pub(super) fn may_by_id(&self, id: &str) -> bool {
+        self.deps.allowed.0.contains(id) || self.own.people.contains_key(id)
     }
 
     pub(super) fn by(&self, person: &Person) -> By {
@@ -107,6 +111,7 @@ impl Bridge {
         if !self.may(&person) {
             return self.stranger(&person, &place, command, &what, token);
         }
+        self.note_name(&person);
         if let Some(command) = command {
             return self.command(command, &person, &place, None, token);
         }
@@ -191,7 +196,12 @@ impl Bridge {
         token: Option<String>,
     ) -> Work<()> {
         let session = self.session_at(place);
-        let asker = Asker { by: self.by(person), session, listing: self.listings.get(&person.id).cloned() };
+        let asker = Asker {
+            by: self.by(person),
+            listed: self.deps.allowed.0.contains(&person.id),
+            session,
+            listing: self.listings.get(&person.id).cloned(),
+        };
         let (deps, person, place) = (self.deps.clone(), person.id.clone(), place.clone());
         let work = async move { commands::perform(&deps, command, asker).await };
         Box::pin(work.into_actor(self).map(move |said, bridge, _| {
@@ -216,17 +226,17 @@ impl Bridge {
             let last = parts.pop().unwrap_or_default();
             for text in parts {
                 let message = Words { text, quiet: true, ..Words::default() };
-                thread.lane.push(Act::Send { message, slot: None }, "", now);
+                thread.lane.push_awaited(Act::Send { message, slot: None }, now);
             }
             let message = Words { text: last, buttons, quiet: true, ..Words::default() };
             let act = match edits {
                 Some(id) => Act::Edit { target: super::record::Target::Id(id), message },
                 None => Act::Send { message, slot: None },
             };
-            thread.lane.push(act, "", now);
+            thread.lane.push_awaited(act, now);
         }
         if let Some(file) = file {
-            thread.lane.push(Act::File(file), "", now);
+            thread.lane.push_awaited(Act::File(file), now);
         }
         thread.dirty = true;
     }
@@ -336,6 +346,8 @@ impl Bridge {
                     self.toast(token, "Write it as a reply to the message below.".to_owned())
                 })
             }
+            // They were thrown out while it was looked at.
+            Ok(Step::Answer(_)) if !self.may(&person) => done(),
             Ok(Step::Answer(answer)) => {
                 let (world, by, session) =
                     (self.deps.world.clone(), self.by(&person), approval.session_id.clone());

@@ -38,13 +38,17 @@ pub mod actor;
 mod backlog;
 mod cards;
 mod commands;
+#[cfg(test)]
+mod crowd_tests;
 mod deliver;
 pub mod discord;
+mod git;
 mod health;
 mod hear;
 mod listing;
 pub mod markup;
 mod media;
+mod members;
 mod open;
 mod pace;
 mod people;
@@ -61,5 +65,6 @@ pub mod typed;
 mod words;
 
 pub use health::Health;
+pub use members::{ChatPerson, NotRemoved};
 pub use open::{BridgeSettings, Bridges, Desk};
 pub use people::CODE_LIVES;

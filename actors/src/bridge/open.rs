@@ -10,8 +10,10 @@ use tokio::sync::oneshot;
 
 use super::actor::{Bridge, Deps};
 use super::health::{Health, Pulse};
+use super::members::{ChatPerson, Line, ListPeople, NotRemoved, RemovePerson};
 use super::people::{Allowed, Codes};
 use super::platform::Platform;
+use crate::domain::approval::Actor as By;
 use crate::registry::{self, World};
 
 /// What commands need that only the program above can do.
@@ -38,6 +40,7 @@ struct Open {
     name: &'static str,
     pulse: Pulse,
     codes: Codes,
+    line: Line,
 }
 
 impl Bridges {
@@ -56,7 +59,8 @@ impl Bridges {
         for settings in bridges {
             let name = settings.platform.traits().name;
             let pulse = Pulse::new(name);
-            open.push(Open { name, pulse: pulse.clone(), codes: codes.clone() });
+            let line = Line::default();
+            open.push(Open { name, pulse: pulse.clone(), codes: codes.clone(), line: line.clone() });
             let deps = Arc::new(Deps {
                 platform: settings.platform,
                 world: world.clone(),
@@ -64,6 +68,7 @@ impl Bridges {
                 allowed: Allowed(settings.allowed.into_iter().collect()),
                 codes: codes.clone(),
                 pulse,
+                line,
                 media: media.clone(),
             });
             let arbiter = Arbiter::new().handle();
@@ -94,6 +99,28 @@ impl Bridges {
     /// Whether one runs for this platform.
     pub fn runs(&self, platform: &str) -> bool {
         self.0.iter().any(|open| open.name == platform)
+    }
+
+    /// The people who may use the bots; of one that is just being started anew, none.
+    pub async fn people(&self) -> Vec<ChatPerson> {
+        let mut people = Vec::new();
+        for open in self.0.iter() {
+            if let Some(bridge) = open.line.get() {
+                people.extend(bridge.send(ListPeople).await.unwrap_or_default());
+            }
+        }
+        people
+    }
+
+    /// Throws somebody out who was let in by a code; answers how many standing permissions of theirs ended.
+    ///
+    /// # Errors
+    /// There is no such bridge or person, the settings name them, or it could not be kept.
+    pub async fn remove_person(&self, platform: &str, id: &str, by: By) -> Result<usize, NotRemoved> {
+        let none = || NotRemoved::NoBridge(platform.to_owned());
+        let open = self.0.iter().find(|open| open.name == platform).ok_or_else(none)?;
+        let bridge = open.line.get().ok_or_else(none)?;
+        bridge.send(RemovePerson { id: id.to_owned(), by }).await.map_err(|_| none())?
     }
 
     /// A code with which somebody on one of the platforms can be paired, once; `None` without bridges.

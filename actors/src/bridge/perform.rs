@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use super::actor::Deps;
 use super::cards;
 use super::media;
+use super::pace::Kind;
 use super::platform::{Failure, FileOut, Message as Words, Place, Rendered, Sent};
 use super::record::{Act, FileSource, Item, Target};
 use crate::domain::ids::SessionId;
@@ -14,6 +15,19 @@ pub(super) enum Job {
     Open { title: String },
     Item(Box<Item>, Place),
     Show { index: usize, text: Rendered, id: Option<String>, place: Place },
+}
+
+impl Job {
+    /// Which allowance it is of.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Show { id: Some(_), .. } => Kind::Edit,
+            Self::Item(item, _) if matches!(item.act, Act::Edit { .. } | Act::Title(_) | Act::Close(_)) => {
+                Kind::Edit
+            }
+            _ => Kind::Message,
+        }
+    }
 }
 
 /// What it did.

@@ -83,14 +83,25 @@ pub struct Traits {
     pub edit_gap: Duration,
     /// How often `typing` must be told; `None` = never.
     pub typing_every: Option<Duration>,
-    /// Messages and edits a minute, over all threads; a tenth of it may come at once (at least 5).
-    pub per_minute: u32,
+    /// Messages over all threads.
+    pub messages: Rate,
+    /// Edits over all threads; `None` = they are counted with the messages.
+    pub edits: Option<Rate>,
     /// The largest file that can be sent, in bytes.
     pub file_out: u64,
     /// The largest file that can be fetched, in bytes.
     pub file_in: u64,
     /// Whether the one who pressed is told even what the message shows then, because a press must be answered.
     pub toasts: bool,
+}
+
+/// How many calls a platform takes in how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// So many.
+    pub count: usize,
+    /// Within any such time.
+    pub per: Duration,
 }
 
 /// How somebody who pressed a button is asked for words.
@@ -277,6 +288,15 @@ impl Press {
     }
 }
 
+/// A reaction that makes a session of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortcut {
+    /// The sign (`✅`), or where signs have names on the platform, such a name.
+    pub emoji: String,
+    /// Whether any message will do, not only `!new` with words below it.
+    pub any_message: bool,
+}
+
 /// Why a platform did not do what it was asked. The texts are for people and name no secret.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Failure {
@@ -287,6 +307,8 @@ pub enum Failure {
         after: Option<Duration>,
         /// What it says.
         why: String,
+        /// Whether it is meant for this thread alone.
+        here: bool,
     },
     /// It may or may not have happened: the connection broke, the platform is ill. Tried again.
     #[error("{0}")]

@@ -3,10 +3,11 @@
 //! A [`Lane`] is kept under its name as one value, so how far a session was told, what is yet to be sent and which
 //! message shows which approval change together.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::pace::Haste;
 use super::platform::{Message, Place};
 use crate::domain::ids::{ApprovalId, SessionId};
 use crate::domain::time::Stamp;
@@ -73,6 +74,9 @@ pub struct Item {
     /// How many others it stands for.
     #[serde(default)]
     pub folded: usize,
+    /// Somebody asked for it just now.
+    #[serde(default)]
+    pub awaited: bool,
 }
 
 /// What is to be done on the platform.
@@ -216,6 +220,9 @@ pub struct Own {
     /// People who were paired: the platform's id, and what they were called then.
     #[serde(default)]
     pub people: BTreeMap<String, String>,
+    /// The names under which people acted who may, by their ids.
+    #[serde(default)]
+    pub names: BTreeMap<String, BTreeSet<String>>,
     /// Strangers who were told that they are.
     #[serde(default)]
     pub told: VecDeque<String>,
@@ -277,8 +284,15 @@ impl Lane {
     pub fn push(&mut self, act: Act, line: impl Into<String>, now: Stamp) -> u64 {
         let no = self.next;
         self.next += 1;
-        self.outbox.push_back(Item { no, at: now, act, line: line.into(), folded: 0 });
+        self.outbox.push_back(Item { no, at: now, act, line: line.into(), folded: 0, awaited: false });
         no
+    }
+
+    /// The same for what somebody asked for just now.
+    pub fn push_awaited(&mut self, act: Act, now: Stamp) {
+        let no = self.next;
+        self.next += 1;
+        self.outbox.push_back(Item { no, at: now, act, line: String::new(), folded: 0, awaited: true });
     }
 
     /// The card of an approval.
@@ -324,9 +338,16 @@ impl Lane {
         self.asked.drain(..extra);
     }
 
-    /// Whether the next thing to be sent is an approval, or stands before one.
-    pub fn is_urgent(&self) -> bool {
-        self.outbox.iter().any(|item| matches!(&item.act, Act::Send { slot: Some(Slot::Card(_)), .. }))
+    /// How much somebody waits for the next thing to be sent, or for what stands behind it.
+    pub fn haste(&self) -> Haste {
+        let of = |item: &Item| match &item.act {
+            Act::Send { slot: Some(Slot::Card(_)), .. } | Act::Edit { target: Target::Card(_), .. } => {
+                Haste::Urgent
+            }
+            _ if item.awaited => Haste::Awaited,
+            _ => Haste::Ordinary,
+        };
+        self.outbox.iter().map(of).max().unwrap_or(Haste::Ordinary)
     }
 }
 

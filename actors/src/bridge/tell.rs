@@ -388,7 +388,7 @@ impl Handler<Heard> for Bridge {
             if let Some(thread) = bridge.threads.get_mut(&lane) {
                 thread.hearing = false;
             }
-            bridge.pump(&lane, ctx);
+            bridge.pump_all(ctx);
         }))
     }
 }

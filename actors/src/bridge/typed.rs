@@ -19,6 +19,8 @@ pub enum Command {
     Usage,
     /// What changed in the directory.
     Diff,
+    /// The session's repository.
+    Git(GitWanted),
     /// The open approvals.
     Approvals,
     /// The standing permissions.
@@ -27,6 +29,8 @@ pub enum Command {
     Revoke(String),
     /// Another name.
     Rename(String),
+    /// Another model; empty = which it is.
+    Model(String),
     /// No thread any more.
     Detach,
     /// Use a code.
@@ -35,6 +39,57 @@ pub enum Command {
     Sync,
     /// None that we know.
     Unknown(String),
+}
+
+/// What is to be done with the repository of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GitWanted {
+    /// How it stands.
+    Status,
+    /// So many of the newest commits.
+    Log(usize),
+    /// Commit all with this message.
+    Commit(String),
+    /// Push the branch.
+    Push,
+    /// A new branch of this name.
+    Branch(String),
+    /// Another branch.
+    Checkout(String),
+    /// Ask for the branch to be merged.
+    Request {
+        /// Its title.
+        title: String,
+        /// Whether it is not ready yet.
+        draft: bool,
+    },
+    /// None that we know.
+    Unknown,
+}
+
+impl GitWanted {
+    /// Of a word and what stands behind it.
+    fn named(name: &str, argument: &str) -> Option<Self> {
+        let own = || argument.to_owned();
+        Some(match name {
+            "" | "status" => Self::Status,
+            "log" => Self::Log(argument.parse().unwrap_or(10)),
+            "commit" => Self::Commit(own()),
+            "push" => Self::Push,
+            "branch" => Self::Branch(own()),
+            "checkout" | "switch" => Self::Checkout(own()),
+            "pr" | "mr" => {
+                let draft = argument.split_whitespace().any(|word| word == "--draft");
+                Self::Request { title: argument.replace("--draft", "").trim().to_owned(), draft }
+            }
+            _ => return None,
+        })
+    }
+
+    /// Whether something is changed by it, here or elsewhere.
+    pub fn changes(&self) -> bool {
+        !matches!(self, Self::Status | Self::Log(_) | Self::Unknown)
+    }
 }
 
 /// What of the list.
@@ -49,7 +104,7 @@ pub enum ListWanted {
 }
 
 /// The commands with what they do, for help texts and for platforms where they are registered.
-pub const COMMANDS: [(&str, &str, &str); 16] = [
+pub const COMMANDS: [(&str, &str, &str); 24] = [
     ("status", "", "sessions and what they do"),
     ("list", "[page or search]", "conversations on this machine that can be taken over"),
     ("attach", "number [force]", "take over the n-th of the list"),
@@ -57,10 +112,18 @@ pub const COMMANDS: [(&str, &str, &str); 16] = [
     ("stop", "", "stop the running turn"),
     ("usage", "", "tokens and cost"),
     ("diff", "", "what changed in the directory"),
+    ("git", "[status, log, commit …]", "how the repository stands"),
+    ("log", "[how many]", "the newest commits"),
+    ("commit", "message", "commit all that changed"),
+    ("push", "", "push the branch"),
+    ("branch", "name", "a new branch"),
+    ("checkout", "branch", "another branch"),
+    ("pr", "title [--draft]", "push, and ask for the branch to be merged"),
     ("approvals", "", "open questions"),
     ("grants", "", "standing permissions"),
     ("revoke", "number or id", "end a standing permission"),
     ("rename", "name", "give the session another name"),
+    ("model", "[name]", "which model the session has, or another one"),
     ("sync", "", "bring in what was written elsewhere"),
     ("detach", "", "stop showing the session here"),
     ("pair", "code", "be allowed to use this bot"),
@@ -88,7 +151,6 @@ pub fn named(name: &str, argument: &str) -> Command {
     let own = || argument.to_owned();
     match name.to_ascii_lowercase().replace('-', "_").as_str() {
         "help" | "start" => Command::Help,
-        "status" | "sessions" => Command::Status,
         "list" if argument.is_empty() => Command::List(ListWanted::All),
         "list" => Command::List(match argument.parse() {
             Ok(page) => ListWanted::Page(page),
@@ -103,14 +165,26 @@ pub fn named(name: &str, argument: &str) -> Command {
         "stop" | "interrupt" => Command::Stop,
         "usage" => Command::Usage,
         "diff" => Command::Diff,
+        "git" => {
+            let (name, argument) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
+            match name.to_ascii_lowercase().as_str() {
+                "diff" => Command::Diff,
+                name => Command::Git(GitWanted::named(name, argument.trim()).unwrap_or(GitWanted::Unknown)),
+            }
+        }
         "approvals" => Command::Approvals,
         "grants" => Command::Grants,
         "revoke" => Command::Revoke(own()),
         "rename" => Command::Rename(own()),
+        "model" => Command::Model(own()),
         "detach" | "unbind" => Command::Detach,
         "sync" => Command::Sync,
         "pair" | "setup" => Command::Pair(own()),
-        other => Command::Unknown(other.to_owned()),
+        "status" | "sessions" => Command::Status,
+        other => match GitWanted::named(other, argument) {
+            Some(wanted) => Command::Git(wanted),
+            None => Command::Unknown(other.to_owned()),
+        },
     }
 }
 
@@ -163,6 +237,15 @@ mod tests {
             ("/attach", Command::Attach(None, false)),
             ("/new  claude ~/x", Command::New("claude ~/x".into())),
             ("/rename a b", Command::Rename("a b".into())),
+            ("/git", Command::Git(GitWanted::Status)),
+            ("/git log 3", Command::Git(GitWanted::Log(3))),
+            ("/git diff", Command::Diff),
+            ("/git rebase", Command::Git(GitWanted::Unknown)),
+            ("/commit Mend it\n\nat last", Command::Git(GitWanted::Commit("Mend it\n\nat last".into()))),
+            (
+                "/pr Mend it --draft",
+                Command::Git(GitWanted::Request { title: "Mend it".into(), draft: true }),
+            ),
             ("/dance", Command::Unknown("dance".into())),
         ] {
             assert_eq!(command(text, '/'), Some(expected), "{text}");

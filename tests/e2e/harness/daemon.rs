@@ -54,6 +54,12 @@ impl Daemon {
         }
     }
 
+    /// Sets a variable for the next start.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Kills it as `kill -9` does, and waits until it is gone. Its agents go on.
     pub fn kill9(&mut self) {
         if let Some(mut child) = self.child.take() {

@@ -5,6 +5,7 @@
 
 pub mod acp;
 pub mod api;
+pub mod chat;
 pub mod cli;
 pub mod daemon;
 pub mod discord;

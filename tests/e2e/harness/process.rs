@@ -38,6 +38,22 @@ fn having(matches: impl Fn(&[u8]) -> bool) -> Vec<u32> {
         .collect()
 }
 
+/// Resident memory of a process in KiB.
+pub fn resident_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS is there");
+    line.trim().trim_end_matches(" kB").trim().parse().expect("a number of KiB")
+}
+
+/// How many seconds of a core a process has used.
+pub fn busy_seconds(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<f64>().expect("a number");
+    // Of the user and of the system, in hundredths of a second.
+    (ticks(11) + ticks(12)) / 100.0
+}
+
 /// The command line of a process, for messages.
 pub fn command_line(pid: u32) -> String {
     let raw = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

@@ -22,8 +22,8 @@ use crate::bridge::platform::Failure;
 
 /// A call ends within this; an upload may need most of it.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A pause that is waited for in the call itself; a longer one is handed on.
-const SHORT: Duration = Duration::from_secs(10);
+/// A pause that is waited for in the call itself; a longer one is handed on, so that others have their turn meanwhile.
+const SHORT: Duration = Duration::from_millis(1_500);
 /// So often is one call made when Discord asks for short pauses.
 const TRIES: usize = 3;
 /// No answer is larger.

@@ -17,7 +17,7 @@ use super::wire::{
 };
 use super::words::{About, Trouble};
 use crate::bridge::pace::backoff;
-use crate::bridge::platform::{Failure, FileRef, Inbox, Incoming, Person, Place, What};
+use crate::bridge::platform::{Failure, FileRef, Inbox, Incoming, Person, Place, Shortcut, What};
 use crate::domain::time::Stamp;
 
 /// Messages of different channels may come in another order than they were written in, by so much.
@@ -30,21 +30,11 @@ const REMEMBERED: usize = 2_000;
 /// So often is a question to Discord repeated before hearing begins anew.
 const TRIES: u32 = 5;
 
-/// A reaction that makes a session of a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shortcut {
-    /// The sign: `✅`.
-    pub emoji: String,
-    /// Whether any message will do, not only `!new` with words below it.
-    pub any_message: bool,
-}
-
 /// What is needed to understand what the gateway tells.
 #[derive(Debug)]
 pub struct Listener {
     pub http: Http,
     pub places: Places,
-    pub home: Snowflake,
     pub shortcut: Option<Shortcut>,
     /// What was sent from here.
     pub sent: Sent,
@@ -205,7 +195,9 @@ impl Listener {
         let is_sign = reaction.emoji.name.as_deref().is_some_and(|name| sign(name) == sign(&shortcut.emoji));
         let member = reaction.member.as_ref();
         let who = member.and_then(|member| member.user.as_ref()).filter(|who| !who.bot && who.id != us.bot);
-        let (Some(who), true) = (who, is_sign && reaction.channel_id == self.home) else { return Ok(()) };
+        let (Some(who), true) = (who, is_sign && reaction.channel_id == self.places.home()) else {
+            return Ok(());
+        };
         let route = Route::GetMessage { channel_id: reaction.channel_id, message_id: reaction.message_id };
         let found = self.get::<Message>(|| Request::builder(&route).build()).await?;
         let Some(message) = found.filter(Message::is_a_persons) else { return Ok(()) };
@@ -240,8 +232,8 @@ impl Listener {
         let active = || Request::builder(&Route::GetActiveThreads { guild_id: us.guild }).build();
         let threads =
             self.get::<ActiveThreads>(active).await?.map(|active| active.threads).unwrap_or_default();
-        let mut channels = vec![self.home];
-        for thread in threads.iter().filter(|thread| thread.parent_id == Some(self.home)) {
+        let mut channels = vec![self.places.home()];
+        for thread in threads.iter().filter(|thread| thread.parent_id == Some(self.places.home())) {
             self.places.learn(thread);
             if thread.last_message_id.is_some_and(|last| last > since) {
                 channels.push(thread.id);

@@ -4,6 +4,7 @@
 //! sent bears a nonce that Discord keeps for some minutes, so that nothing that is sent again comes twice; a thread
 //! hangs on a message that is sent so, for the same reason.
 
+mod channel;
 mod gateway;
 mod http;
 mod listen;
@@ -29,7 +30,6 @@ use twilight_http::routing::Route;
 pub use self::gateway::GATEWAY;
 use self::gateway::{Gateway, Position, WAITING};
 use self::http::Http;
-pub use self::listen::Shortcut;
 use self::listen::{Listener, Us, is_home};
 use self::markup::Markdown;
 use self::places::Places;
@@ -56,8 +56,11 @@ pub struct DiscordSettings {
     pub gateway_url: String,
     /// The bot's token.
     pub token: String,
-    /// The id of the channel in which threads are made.
-    pub channel: u64,
+    /// The id of the channel in which threads are made; `None` = one of this machine's name, which is made if there is
+    /// none.
+    pub channel: Option<u64>,
+    /// The id of the server; needed without a channel, checked with one.
+    pub guild: Option<u64>,
     /// The reaction that makes a session of a message, if any does.
     pub shortcut: Option<Shortcut>,
 }
@@ -75,6 +78,8 @@ pub struct Discord {
     listener: Listener,
     threads: Threads,
     traits: Traits,
+    channel: Option<Snowflake>,
+    guild: Option<Snowflake>,
     /// What was learned when it connected.
     known: Mutex<Option<Known>>,
 }
@@ -101,11 +106,18 @@ impl Discord {
         // The gateway's client takes whichever is installed; done already is fine.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = Http::new(&settings.api_url, &settings.token)?;
-        let (home, shortcut) = (settings.channel, settings.shortcut.clone());
+        let shortcut = settings.shortcut.clone();
         Ok(Self {
             gateway: Gateway::new(&settings.gateway_url, &settings.token)?,
             threads: Threads::new(http.clone()),
-            listener: Listener { http, places: Places::new(home), home, shortcut, sent: Default::default() },
+            listener: Listener {
+                http,
+                places: Places::new(settings.channel.unwrap_or_default()),
+                shortcut,
+                sent: Default::default(),
+            },
+            channel: settings.channel,
+            guild: settings.guild,
             traits: Traits {
                 name: "discord",
                 title: "Discord",
@@ -116,9 +128,10 @@ impl Discord {
                 thread_title: 100,
                 edit_gap: Duration::from_millis(1_500),
                 typing_every: Some(Duration::from_secs(8)),
-                // 50 a second are allowed for all calls together; 5 in 5 seconds in one channel, which the limiter
-                // sees to.
-                per_minute: 1_200,
+                // 50 a second are allowed for all calls together, presses and typing included; about 5 in 5 seconds
+                // in one channel, which the limiter sees to.
+                messages: Rate { count: 40, per: Duration::from_secs(1) },
+                edits: None,
                 file_out: 10 << 20,
                 file_in: 25 << 20,
                 toasts: false,
@@ -138,7 +151,7 @@ impl Discord {
     fn channel_of(&self, place: &Place) -> Result<(Snowflake, About), Failure> {
         match place {
             Place::Thread(id) => Ok((number(id)?, About::Thread)),
-            Place::Home => Ok((self.listener.home, About::Home)),
+            Place::Home => Ok((self.listener.places.home(), About::Home)),
             Place::Direct(id) => Ok((number(id)?, About::Direct)),
             Place::Elsewhere => Err(Failure::Refused("nothing is sent there".to_owned())),
         }
@@ -212,7 +225,6 @@ impl Platform for Discord {
     async fn connect(&self) -> Result<String, Failure> {
         self.http().renew();
         let ask = |route: &Route<'_>| Request::builder(route).build();
-        let home = self.listener.home;
         let bot: User = self
             .http()
             .call(ask(&Route::GetCurrentUser))
@@ -228,6 +240,16 @@ impl Platform for Discord {
         {
             return Err(failure);
         }
+        let home = match (self.channel, self.guild) {
+            (Some(channel), _) => channel,
+            (None, Some(guild)) => channel::of_this_machine(self.http(), guild).await?,
+            (None, None) => {
+                return Err(Failure::Broken(
+                    "neither DISCORD_CHANNEL_ID nor DISCORD_GUILD_ID is set".to_owned(),
+                ));
+            }
+        };
+        self.listener.places.set_home(home);
         let channel: Channel = self
             .http()
             .call(ask(&Route::GetChannel { channel_id: home }))
@@ -238,6 +260,12 @@ impl Platform for Discord {
                 "DISCORD_CHANNEL_ID must be a text channel of a server: threads are made in it".to_owned(),
             ));
         };
+        if self.guild.is_some_and(|wanted| wanted != guild) {
+            return Err(Failure::Broken(
+                "the channel of DISCORD_CHANNEL_ID is not on the server of DISCORD_GUILD_ID: one of the two is wrong"
+                    .to_owned(),
+            ));
+        }
         let known = Known { us: Us { bot: bot.id, guild }, application: number(&application.id)? };
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
         let remark = self.register(known).await;
@@ -268,7 +296,7 @@ impl Platform for Discord {
         let (text, _) = Doc::default().line([plain("🧵 "), bold(title.clone())]).render_one(&Markdown);
         let head =
             self.send(&Place::Home, &Message { text, quiet: true, ..Message::default() }, nonce).await?;
-        let (home, message) = (self.listener.home, number(&head.id)?);
+        let (home, message) = (self.listener.places.home(), number(&head.id)?);
         let route = Route::CreateThreadFromMessage { channel_id: home, message_id: message };
         let body = json!({ "name": title, "auto_archive_duration": threads::AWAKE });
         match self.http().call::<Channel>(Request::builder(&route).json(&body).build()).await {

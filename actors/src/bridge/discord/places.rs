@@ -1,6 +1,7 @@
 //! Which channels are ours: the configured one, its threads, and conversations with one person.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use twilight_http::request::Request;
@@ -17,14 +18,25 @@ const KNOWN: usize = 20_000;
 /// What is known of channels.
 #[derive(Debug)]
 pub struct Places {
-    home: Snowflake,
+    /// 0 = not known yet.
+    home: AtomicU64,
     known: Mutex<HashMap<Snowflake, bool>>,
 }
 
 impl Places {
-    /// Around this channel.
+    /// Around this channel; 0 = one that is found later.
     pub fn new(home: Snowflake) -> Self {
-        Self { home, known: Mutex::default() }
+        Self { home: AtomicU64::new(home), known: Mutex::default() }
+    }
+
+    /// The channel in which threads are made; 0 = not known yet.
+    pub fn home(&self) -> Snowflake {
+        self.home.load(Ordering::Relaxed)
+    }
+
+    /// It is this channel.
+    pub fn set_home(&self, home: Snowflake) {
+        self.home.store(home, Ordering::Relaxed);
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Snowflake, bool>> {
@@ -34,7 +46,7 @@ impl Places {
     /// Learns what a channel is.
     pub fn learn(&self, channel: &Channel) {
         if channel.is_thread() {
-            self.note(channel.id, channel.parent_id == Some(self.home));
+            self.note(channel.id, channel.parent_id == Some(self.home()));
         }
     }
 
@@ -49,7 +61,7 @@ impl Places {
 
     /// What a channel is, by what is known. Outside of servers it is somebody's own conversation.
     pub fn place(&self, channel: Snowflake, guild: Option<Snowflake>) -> Option<Place> {
-        if channel == self.home {
+        if channel == self.home() {
             return Some(Place::Home);
         }
         match self.known().get(&channel) {
@@ -72,7 +84,7 @@ impl Places {
         let request = Request::builder(&Route::GetChannel { channel_id: channel }).build();
         match http.call::<Channel>(request).await {
             Ok(found) => {
-                self.note(channel, found.is_thread() && found.parent_id == Some(self.home));
+                self.note(channel, found.is_thread() && found.parent_id == Some(self.home()));
             }
             Err(Trouble::Refused { status: 403 | 404, .. }) => self.note(channel, false),
             Err(trouble) => return Err(trouble.failure(About::Home)),

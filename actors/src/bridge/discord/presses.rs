@@ -16,8 +16,10 @@ use super::wire::{Interaction, Snowflake};
 use super::words::{ANSWERED_ALREADY, Trouble, UNKNOWN_INTERACTION};
 use crate::bridge::platform::{Place, Press, What};
 
-/// After this Discord has told them that it failed.
+/// After this Discord has told them that it failed, if it was not answered.
 const DEADLINE: Duration = Duration::from_millis(2_800);
+/// So long it is asked whether it was answered in time, when that is not known.
+const UNCERTAIN: Duration = Duration::from_secs(20);
 
 /// What is done with an interaction.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,7 +126,8 @@ impl Did {
     }
 }
 
-/// Answers Discord. `false` = too late: they were told that it failed, so it must not count.
+/// Answers Discord. `false` = too late: they were told that it failed, so it must not count. When the answer may or may
+/// not have come in time, Discord is asked again until it says which.
 async fn answer(http: Http, id: Snowflake, token: String, answer: Value) -> bool {
     let begun = Instant::now();
     loop {
@@ -134,8 +137,7 @@ async fn answer(http: Http, id: Snowflake, token: String, answer: Value) -> bool
             with_response: false,
         };
         let request = Request::builder(&route).json(&answer).use_authorization_token(false).build();
-        let left = DEADLINE.saturating_sub(begun.elapsed());
-        match tokio::time::timeout(left, http.call::<IgnoredAny>(request)).await {
+        match tokio::time::timeout(DEADLINE, http.call::<IgnoredAny>(request)).await {
             Ok(Ok(_)) => return true,
             // Before the connection broke, or before a restart.
             Ok(Err(trouble)) if trouble.code() == ANSWERED_ALREADY => return true,
@@ -147,7 +149,9 @@ async fn answer(http: Http, id: Snowflake, token: String, answer: Value) -> bool
                 tracing::warn!(message, "Discord does not take the answer to a press");
                 return false;
             }
-            Ok(Err(_)) if begun.elapsed() < DEADLINE => tokio::time::sleep(Duration::from_millis(150)).await,
+            Ok(Err(_)) | Err(_) if begun.elapsed() < UNCERTAIN => {
+                tokio::time::sleep(Duration::from_millis(150)).await;
+            }
             Ok(Err(_)) | Err(_) => return false,
         }
     }

@@ -53,7 +53,7 @@ impl Trouble {
     /// What is to be done about it.
     pub fn failure(self, about: About) -> Failure {
         let (status, code, message) = match self {
-            Self::Slow { after, why, .. } => return Failure::Slow { after, why },
+            Self::Slow { after, why, all } => return Failure::Slow { after, why, here: !all },
             Self::Unsure(why) => return Failure::Unsure(why),
             Self::Refused { status, code, message } => (status, code, message),
         };

@@ -67,7 +67,7 @@ pub fn missing_scope(needed: &str, method: &str) -> Failure {
 
 /// Too much at once.
 pub fn slow(method: &str, after: Option<Duration>) -> Failure {
-    Failure::Slow { after, why: format!("{method} was called too often") }
+    Failure::Slow { after, why: format!("{method} was called too often"), here: false }
 }
 
 /// Whether it would be the same at every try, so that one goes on without the answer.

@@ -78,6 +78,12 @@ impl Ledger {
         });
     }
 
+    /// A thread was begun: nothing stands there that would have to be read first.
+    pub fn note_begun(&self, thread: &str) {
+        let known = Known { read: true, ..Known::default() };
+        self.with(|inner| inner.places.insert(Place::Thread(thread.to_owned()), known));
+    }
+
     /// Fails if the thread is known to be gone.
     pub fn check(&self, place: &Place) -> Result<(), Failure> {
         match place {

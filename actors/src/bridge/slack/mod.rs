@@ -66,30 +66,19 @@ pub struct SlackSettings {
     pub shortcut: Option<Shortcut>,
 }
 
-/// A reaction that makes a session of a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shortcut {
-    /// The sign (`✅`), or Slack's name for it (`white_check_mark`, with or without colons).
-    pub emoji: String,
-    /// Whether any message will do, not only `!new` with words below it.
-    pub any_message: bool,
-}
-
-impl Shortcut {
-    /// By Slack's name for the emoji.
-    fn named(&self) -> Self {
-        let sign = self.emoji.replace('\u{fe0f}', "");
-        // What the events name is known of a few; others are given by their names.
-        let name = match sign.trim() {
-            "✅" => "white_check_mark",
-            "✔" => "heavy_check_mark",
-            "👍" => "+1",
-            "🚀" => "rocket",
-            "👀" => "eyes",
-            other => other.trim_matches(':'),
-        };
-        Self { emoji: name.to_owned(), any_message: self.any_message }
-    }
+/// A shortcut by Slack's name for the emoji (`white_check_mark`), which may be given itself, with or without colons.
+fn named(shortcut: &Shortcut) -> Shortcut {
+    let sign = shortcut.emoji.replace('\u{fe0f}', "");
+    // What the events name is known of a few; others are given by their names.
+    let name = match sign.trim() {
+        "✅" => "white_check_mark",
+        "✔" => "heavy_check_mark",
+        "👍" => "+1",
+        "🚀" => "rocket",
+        "👀" => "eyes",
+        other => other.trim_matches(':'),
+    };
+    Shortcut { emoji: name.to_owned(), any_message: shortcut.any_message }
 }
 
 impl std::fmt::Debug for SlackSettings {
@@ -153,7 +142,7 @@ impl Slack {
         Ok(Self {
             api: Api::new(&settings.api_url, &settings.bot_token, &settings.app_token)?,
             channel: settings.channel.clone(),
-            shortcut: settings.shortcut.as_ref().map(Shortcut::named),
+            shortcut: settings.shortcut.as_ref().map(named),
             traits: Traits {
                 name: "slack",
                 title: "Slack",
@@ -164,8 +153,9 @@ impl Slack {
                 thread_title: 150,
                 edit_gap: Duration::from_millis(1_500),
                 typing_every: None,
-                // "One message per second per channel", and `chat.update` 50 a minute.
-                per_minute: 50,
+                // "One message per second per channel", short bursts allowed; `chat.update` is of tier 3: 50 a minute.
+                messages: Rate { count: 10, per: Duration::from_secs(10) },
+                edits: Some(Rate { count: 50, per: Duration::from_secs(60) }),
                 file_out: 64 << 20,
                 file_in: 25 << 20,
                 toasts: true,
@@ -376,6 +366,9 @@ impl Platform for Slack {
         body.insert("metadata".to_owned(), ledger::metadata(nonce, Some(title)));
         let result = self.post(&Place::Home, &body.into()).await;
         self.ledger.settle(&Place::Home, nonce, &result, |sent| sent.id.clone());
+        if let Ok(sent) = &result {
+            self.ledger.note_begun(&sent.id);
+        }
         result.map(|sent| sent.id)
     }
 

@@ -6,7 +6,7 @@ use super::events::{Heard, Kept, Us, envelope, message, stamp};
 use super::*;
 
 fn us() -> Us {
-    let shortcut = Shortcut { emoji: "✅\u{fe0f}".into(), any_message: false }.named();
+    let shortcut = named(&Shortcut { emoji: "✅\u{fe0f}".into(), any_message: false });
     Us { user: "UB".into(), bot: "B1".into(), channel: "C1".into(), shortcut: Some(shortcut) }
 }
 

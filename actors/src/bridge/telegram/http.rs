@@ -165,7 +165,7 @@ fn failure(status: u16, words: &str, after: Option<Duration>) -> Failure {
     let lower = words.to_ascii_lowercase();
     let says = |parts: &[&str]| parts.iter().any(|part| lower.contains(part));
     match status {
-        429 => Failure::Slow { after, why: words.to_owned() },
+        429 => Failure::Slow { after, why: words.to_owned(), here: false },
         401 | 404 => {
             Failure::Broken("Telegram does not know this bot token: check TELEGRAM_BOT_TOKEN".to_owned())
         }

@@ -87,7 +87,8 @@ impl Telegram {
                 edit_gap: Duration::from_millis(2_500),
                 typing_every: Some(Duration::from_secs(5)),
                 // "Bots are not able to send more than 20 messages per minute to the same group."
-                per_minute: 20,
+                messages: Rate { count: 20, per: Duration::from_secs(60) },
+                edits: None,
                 file_out: 50 << 20,
                 file_in: 20 << 20,
                 toasts: true,

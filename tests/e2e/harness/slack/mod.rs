@@ -17,7 +17,8 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use self::state::{File, Out, State};
-use super::{Home, eventually};
+use super::chat::{self, Chat};
+use super::{Home, Stage, eventually};
 
 pub const BOT_TOKEN: &str = "xoxb-rig";
 pub const APP_TOKEN: &str = "xapp-rig";
@@ -58,9 +59,10 @@ pub struct FakeSlack {
     _alive: mpsc::Sender<()>,
 }
 
-impl FakeSlack {
-    /// Starts one, and sets a home up for it.
-    pub fn start(home: &mut Home) -> Self {
+impl Chat for FakeSlack {
+    const NAME: &'static str = "slack";
+
+    fn start(home: &mut Home) -> Self {
         let slack = Self::alone();
         for (name, value) in [
             ("SLACK_BOT_TOKEN", BOT_TOKEN),
@@ -74,6 +76,35 @@ impl FakeSlack {
         slack
     }
 
+    async fn connected(&self) {
+        eventually("Socket Mode is connected", 40, || async { (self.connections().0 > 0).then_some(()) })
+            .await;
+    }
+
+    async fn thread_now(&self, name: &str) -> Option<Value> {
+        let found = self.shown(None).into_iter().rfind(|message| text_of(message).contains(name))?;
+        Some(found["ts"].clone())
+    }
+
+    async fn counts(&self) {
+        self.state().counting = true;
+    }
+
+    async fn refused(&self) -> u64 {
+        self.state().refused
+    }
+
+    async fn texts(&self, thread: &Value) -> Vec<String> {
+        self.shown(thread.as_str()).iter().map(text_of).collect()
+    }
+
+    async fn answers(&self, thread: &Value, words: &str, label: &str) {
+        let card = self.asks(thread.as_str(), words).await;
+        self.press(ALICE, card["ts"].as_str().expect("a message has a time"), label);
+    }
+}
+
+impl FakeSlack {
     fn alone() -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let (ready, started) = std::sync::mpsc::channel();
@@ -310,11 +341,6 @@ impl FakeSlack {
         (state.sockets.len(), state.greeted)
     }
 
-    pub async fn connected(&self) {
-        eventually("Socket Mode is connected", 40, || async { (self.connections().0 > 0).then_some(()) })
-            .await;
-    }
-
     /// The arguments of all calls of a method, oldest first.
     pub fn calls(&self, method: &str) -> Vec<Value> {
         let state = self.state();
@@ -349,11 +375,30 @@ impl FakeSlack {
         eventually(&format!("Slack shows {words:?} in {thread:?}"), 60, found).await
     }
 
+    /// Waits for a message of the bot that says this and has buttons; gives it.
+    pub async fn asks(&self, thread: Option<&str>, words: &str) -> Value {
+        let is = |message: &Value| text_of(message).contains(words) && !labels(message).is_empty();
+        let found = || async { self.shown(thread).into_iter().rfind(is) };
+        eventually(&format!("Slack asks {words:?} in {thread:?}"), 60, found).await
+    }
+
     /// The bytes of a file that the bot sent, or somebody.
     pub fn file(&self, name: &str) -> Option<Vec<u8>> {
         let state = self.state();
         state.files.values().find(|file| file.name == name).map(|file| file.bytes.clone())
     }
+}
+
+/// A session of an external agent that is shown on Slack; its id, and its thread.
+pub async fn external(stage: &Stage, slack: &FakeSlack, name: &str) -> (String, String) {
+    let (id, thread) = chat::external(stage, slack, name).await;
+    (id, thread.as_str().expect("a time").to_owned())
+}
+
+/// A session of a real agent; its id, and its thread.
+pub async fn working(stage: &Stage, slack: &FakeSlack) -> (String, String) {
+    let (id, thread) = chat::working(stage, slack).await;
+    (id, thread.as_str().expect("a time").to_owned())
 }
 
 /// All that a message says: its blocks as they are shown, and its text without blocks.

@@ -28,7 +28,11 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
     let method = request.path.trim_start_matches("/api/").to_owned();
     let (fault, response) = {
         let mut state = state.lock().expect("nobody panicked");
-        let fault = state.faults.get_mut(&method).and_then(|faults| faults.pop_front());
+        let wait = if state.counting { state.count(&method) } else { None };
+        let fault = match wait {
+            Some(wait) => Some(Fault::Slow(Some(wait))),
+            None => state.faults.get_mut(&method).and_then(|faults| faults.pop_front()),
+        };
         let response = match &fault {
             None | Some(Fault::CutAfter | Fault::Silence) => state.answer(&request),
             Some(_) => {

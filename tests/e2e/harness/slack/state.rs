@@ -55,11 +55,36 @@ pub struct State {
     pub triggers: HashMap<String, Instant>,
     pub views: Vec<Value>,
     pub complaints: Vec<String>,
+    /// Whether calls count against what Slack allows; when they were, by what they count as; how many were too many.
+    pub counting: bool,
+    counted: HashMap<&'static str, VecDeque<Instant>>,
+    pub refused: u64,
     last: u64,
     next: u64,
 }
 
 impl State {
+    /// Counts a call; the seconds to wait if it is one too many.
+    pub fn count(&mut self, method: &str) -> Option<u64> {
+        // A message a second for a channel, with short bursts; tier 3 is fifty a minute and more.
+        let (name, most, within) = match method {
+            "chat.postMessage" => ("posts", 10, 10),
+            "chat.update" => ("updates", 50, 60),
+            "conversations.history" | "conversations.replies" => ("reading", 50, 60),
+            _ => return None,
+        };
+        let (within, now) = (Duration::from_secs(within), Instant::now());
+        let counted = self.counted.entry(name).or_default();
+        counted.retain(|at| now.duration_since(*at) < within);
+        let first = counted.front().filter(|_| counted.len() >= most);
+        let wait = first.map(|at| (within - now.duration_since(*at)).as_secs() + 1);
+        match wait {
+            Some(_) => self.refused += 1,
+            None => counted.push_back(now),
+        }
+        wait
+    }
+
     /// A number that was not given before.
     pub fn number(&mut self) -> u64 {
         self.next += 1;
