@@ -65,6 +65,7 @@ pub use bridges::ChatCode;
 pub use directories::existing as existing_directory;
 use error::ApiError;
 pub use external_sessions::{ExternalSession, SyncAnswer};
+pub use openapi::describe;
 pub use server::{BindError, Listener, Running, ServeError, bind, serve};
 pub use shutdown::{ShutdownSwitch, Stop};
 pub use workspaces::{Cleaned, WorkspaceList};
