@@ -17,26 +17,56 @@ mod routes;
 mod settings;
 
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use markdown::Page;
+use tether::config::docs;
 
 /// Asks for the made parts to be written rather than compared.
 const UPDATE: &str = "UPDATE_DOCS";
 /// What to do when a made part is not as the program says.
 const REMEDY: &str = "UPDATE_DOCS=1 cargo test --test docs";
 
+/// Every setting, to be copied.
+const EXAMPLE: &str = "config/config.env.example";
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The README and all pages of `docs/`, by their paths from the root.
+/// The README and all pages of `docs/`, by their paths from the root; with their made parts written, if that is asked for.
 fn pages() -> Vec<Page> {
+    static WRITTEN: Once = Once::new();
+    if std::env::var_os(UPDATE).is_some() {
+        WRITTEN.call_once(write_made);
+    }
+    read_pages()
+}
+
+fn read_pages() -> Vec<Page> {
     let mut paths = vec![PathBuf::from("README.md")];
     let folder = std::fs::read_dir(root().join("docs")).expect("the docs are there");
     let names = folder.map(|entry| Path::new("docs").join(entry.expect("an entry").file_name()));
     paths.extend(names.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
     paths.sort();
     paths.into_iter().map(Page::read).collect()
+}
+
+/// A page's text as it should be. `seen` gets the names of its made parts.
+fn made(page: &Page, seen: &mut Vec<String>) -> Result<String, String> {
+    markdown::with_made(&page.text, |name| {
+        seen.push(name.to_owned());
+        MADE.iter().find(|(known, _)| *known == name).map(|(_, make)| make())
+    })
+}
+
+fn write_made() {
+    for page in read_pages() {
+        if let Ok(text) = made(&page, &mut Vec::new()) {
+            std::fs::write(root().join(&page.path), text).expect("the page is written");
+        }
+    }
+    std::fs::write(root().join(EXAMPLE), docs::example()).expect("the example is written");
 }
 
 /// Fails with everything that is wrong at once.
@@ -55,19 +85,11 @@ const MADE: [(&str, fn() -> String); 5] = [
 
 #[test]
 fn what_is_made_from_the_program_is_as_the_program_says() {
-    let update = std::env::var_os(UPDATE).is_some();
     let mut wrong = Vec::new();
     let mut seen = Vec::new();
     for page in pages() {
-        let made = markdown::with_made(&page.text, |name| {
-            seen.push(name.to_owned());
-            MADE.iter().find(|(known, _)| *known == name).map(|(_, make)| make())
-        });
-        match made {
+        match made(&page, &mut seen) {
             Ok(text) if text == page.text => {}
-            Ok(text) if update => {
-                std::fs::write(root().join(&page.path), text).expect("the page is written");
-            }
             Ok(_) => wrong.push(format!("{} is not as the program says: {REMEDY}", page.path.display())),
             Err(why) => wrong.push(format!("{}: {why}", page.path.display())),
         }
@@ -78,13 +100,8 @@ fn what_is_made_from_the_program_is_as_the_program_says() {
             wrong.push(format!("the part {name:?} is in the docs {times} times, and should be once"));
         }
     }
-    let (example, path) = (tether::config::docs::example(), root().join("config/config.env.example"));
-    if std::fs::read_to_string(&path).ok().as_ref() != Some(&example) {
-        if update {
-            std::fs::write(&path, example).expect("the example is written");
-        } else {
-            wrong.push(format!("config/config.env.example is not as the program says: {REMEDY}"));
-        }
+    if std::fs::read_to_string(root().join(EXAMPLE)).ok() != Some(docs::example()) {
+        wrong.push(format!("{EXAMPLE} is not as the program says: {REMEDY}"));
     }
     assert_none(&wrong);
 }

@@ -20,7 +20,7 @@ const FIRST: [&str; 10] = [
 /// Every page of the docs but the list itself: its title and the first sentence of it.
 pub fn pages() -> String {
     let name = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let mut pages = super::pages();
+    let mut pages = super::read_pages();
     pages.retain(|page| page.path.starts_with("docs") && name(&page.path) != "README");
     let place = |name: &str| FIRST.iter().position(|known| *known == name).unwrap_or(FIRST.len());
     pages.sort_by_key(|page| (place(&name(&page.path)), page.path.clone()));
