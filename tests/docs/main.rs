@@ -74,8 +74,11 @@ fn assert_none(wrong: &[String]) {
     assert!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// Makes a part of the docs.
+type Make = fn() -> String;
+
 /// Every part of the docs that is made, with what makes it.
-const MADE: [(&str, fn() -> String); 5] = [
+const MADE: [(&str, Make); 5] = [
     ("pages", reference::pages),
     ("settings", settings::reference),
     ("commands", commands::reference),
@@ -161,7 +164,7 @@ fn the_settings_of_the_readme_have_the_defaults_that_it_says() {
     let page = Page::read("README.md".into());
     let rows = settings::rows(&page.text);
     assert!(rows.len() >= 8, "the README tells of the settings that matter most: {rows:?}");
-    let wrong: Vec<String> = rows.iter().filter_map(|row| settings::row_fault(row)).collect();
+    let wrong: Vec<String> = rows.iter().filter_map(settings::row_fault).collect();
     assert_none(&wrong);
 }
 
