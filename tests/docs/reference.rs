@@ -4,11 +4,14 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// The order in which people want them; what is not here comes behind.
-const FIRST: [&str; 10] = [
+const FIRST: [&str; 13] = [
     "installation",
     "configuration",
     "command-line",
     "server-mode",
+    "moving-over",
+    "backup",
+    "setup",
     "bridges",
     "git",
     "mcp",
