@@ -21,7 +21,7 @@ fn visible(command: &Command) -> impl Iterator<Item = &Command> {
 /// Every command with its options.
 pub fn reference() -> String {
     let program = program();
-    let mut text = String::from("### Before any command\n");
+    let mut text = String::from("### `tether`\n");
     table(&mut text, &program);
     for command in visible(&program) {
         describe(&mut text, command);
