@@ -54,7 +54,7 @@ impl FromFields for PushedEvents {
 /// the first that is refused ends it: `details.accepted` tells how many were taken before.
 #[utoipa::path(
     tag = "external agents", params(("id" = String, Path)), request_body = PushedEvents,
-    responses((status = 200), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody))
+    responses((status = 200, description = "`{\"ok\": true, \"accepted\": 2}`"), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody))
 )]
 #[post("/api/sessions/{id}/events/batch")]
 pub(super) async fn push_events(

@@ -101,7 +101,7 @@ pub(super) async fn bridge_status(_: Caller, api: Data<Api>) -> Json<BridgeList>
     all(&api)
 }
 
-/// The same where the peer's command line looks for it.
+/// The same where the command line of Tether 0.3.4 looks for it.
 #[utoipa::path(tag = "status", responses((status = 200, body = BridgeList)))]
 #[get("/api/bridges")]
 pub(super) async fn list_bridges(_: Caller, api: Data<Api>) -> Json<BridgeList> {

@@ -26,10 +26,10 @@ pub(super) struct StreamQuery {
     /// The number of the last event that is known; 0 = from the start.
     #[param(required = false)]
     since: u64,
-    /// The same under the name that the peer's manual gives it; `since` wins.
+    /// The same by another name; `since` wins.
     #[param(required = false)]
     since_seq: u64,
-    /// Accepted for the peer's clients. All events are sent, whatever it says.
+    /// Accepted for clients of Tether 0.3.4. All events are sent, whatever it says.
     #[param(required = false, minimum = 1, maximum = 5000)]
     limit: u64,
 }
@@ -60,7 +60,7 @@ pub(super) async fn stream_events(
     stream(caller, api, path, query.0)
 }
 
-/// The same where the peer's `tether watch` looks for it.
+/// The same where `tether watch` of Tether 0.3.4 looks for it.
 #[utoipa::path(
     tag = "events", params(("id" = String, Path), StreamQuery),
     responses((status = 200, content_type = "text/event-stream"), (status = 404), (status = 422))

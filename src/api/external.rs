@@ -148,7 +148,9 @@ impl FromFields for PollQuery {
 /// Events of some types after a cursor, at once or as soon as there is one.
 #[utoipa::path(
     tag = "external agents", params(("id" = String, Path), PollQuery),
-    responses((status = 200), (status = 404), (status = 422))
+    responses(
+        (status = 200, description = "`{\"events\": [{\"type\", \"data\", \"seq\"}]}`"), (status = 404), (status = 422)
+    )
 )]
 #[get("/api/sessions/{id}/events/poll")]
 pub(super) async fn poll_events(

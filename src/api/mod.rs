@@ -68,6 +68,7 @@ pub use bridges::{ChatCode, PersonRemoved};
 pub use directories::existing as existing_directory;
 use error::ApiError;
 pub use external_sessions::{ExternalSession, SyncAnswer};
+pub use openapi::describe;
 pub use server::{BindError, Listener, Running, ServeError, bind, serve};
 pub use setup::{
     AgentDone, AgentSetup, AgentSetups, BridgeDone, BridgeVar, BridgeVars, CredentialsDone, sign_in_files,

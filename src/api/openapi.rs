@@ -112,8 +112,11 @@ pub fn no_route(api: &Api, path: &str, method: &Method) -> ApiError {
     }
 }
 
-/// The whole description, as JSON.
-fn describe() -> serde_json::Result<String> {
+/// The whole description as JSON (OpenAPI 3.1), as `/api/openapi.json` answers it.
+///
+/// # Errors
+/// It cannot be written as JSON, which would be a fault of a route's own words.
+pub fn describe() -> serde_json::Result<String> {
     let app = App::new().into_utoipa_app().openapi(Document::openapi());
     let (_, document) = app.configure(|config| routes::routes(config)).split_for_parts();
     document.to_json()

@@ -28,7 +28,7 @@ pub fn app(
     >,
 > {
     App::new()
-        .configure(|config| routes(config))
+        .configure(routes)
         .app_data(api)
         .route(mcp::PATH, web::to(mcp::serve))
         .default_service(web::to(otherwise))

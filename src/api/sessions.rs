@@ -40,7 +40,7 @@ pub(super) struct CreateSession {
     session_name: Option<String>,
     /// An existing folder on the daemon's machine; `~` is the home directory.
     directory: Option<String>,
-    /// The agent: a name that `/api/agents` gives, or the peer's name for it; null = the default.
+    /// The agent: a name that `/api/agents` gives, or the name of Tether 0.3.4 for it; null = the default.
     adapter: Option<String>,
     /// `telegram`, `slack` or `discord`.
     platform: Option<String>,

@@ -1,5 +1,5 @@
-//! The annotated example file and the README's table, made from the settings' table. Tests hold
-//! both against what lies in the repository.
+//! The annotated example file and the tables of `docs/configuration.md`, made from the settings' table.
+//! `tests/docs` holds both against what lies in the repository, and writes them anew.
 
 use std::fmt::Write as _;
 
@@ -29,17 +29,42 @@ pub fn example() -> String {
     text
 }
 
-/// The rows of the README's table.
-pub fn table() -> String {
-    let mut text = String::from("| Setting | Default | Meaning |\n|---|---|---|\n");
-    for setting in SECTIONS.iter().flat_map(|section| section.settings) {
-        let default = match setting.default {
-            "" => "none".to_owned(),
-            default => format!("`{}`", default.replace(" or ", "` or `")),
-        };
-        let _ = writeln!(text, "| `{}` | {default} | {} |", setting.name, setting.doc);
+/// Every setting by topic, as tables in Markdown.
+pub fn reference() -> String {
+    let mut text = String::new();
+    for section in SECTIONS {
+        let _ = write!(text, "### {}\n\n| Setting | Default | Meaning |\n|---|---|---|\n", section.title);
+        for setting in section.settings {
+            let _ = writeln!(text, "| `{}` | {} | {} |", setting.name, default(setting), meaning(setting));
+        }
+        text.push('\n');
     }
     text
+}
+
+/// A setting's default as it stands in a table.
+pub fn default(setting: &Setting) -> String {
+    match setting.default {
+        "" => "none".to_owned(),
+        default => format!("`{}`", default.replace(" or ", "` or `")),
+    }
+}
+
+fn meaning(setting: &Setting) -> String {
+    let mut meaning = setting.doc.to_owned();
+    if let Kind::Word(words) = setting.kind
+        && !words.iter().all(|word| meaning.contains(&format!("`{word}`")))
+    {
+        let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+        let _ = write!(meaning, "; one of {}", words.join(", "));
+    }
+    if !setting.old_name.is_empty() {
+        let _ = write!(meaning, "; `{}` is still read where this is not set", setting.old_name);
+    }
+    if setting.guarded {
+        meaning.push_str("; not taken from `./.env`");
+    }
+    meaning
 }
 
 fn sentence(setting: &Setting) -> String {

@@ -1,4 +1,4 @@
-//! Every setting, declared once: reading, the annotated example and the README's table come from here.
+//! Every setting, declared once: reading, the annotated example and `docs/configuration.md` come from here.
 
 use super::chat;
 

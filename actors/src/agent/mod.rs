@@ -1,6 +1,8 @@
 //! Agent programs: how each speaks, the spool that connects them, and the tree of their processes.
 
 pub mod acp;
+#[cfg(test)]
+mod any_line;
 mod bring_up;
 pub mod catalogue;
 pub mod claude;

@@ -53,7 +53,8 @@ event_types! {
     InputRequired => "input_required",
     /// `{request_id, approval_id, tool_name, tool_input, suggestions, kind, title, ...}`: an approval is open.
     PermissionRequest => "permission_request",
-    /// `{request_id, approval_id, resolved_by:"user"|"timeout"|"cancelled"|"auto", allowed, message, by, ...}`.
+    /// `{request_id, approval_id, resolved_by:"user"|"timeout"|"cancelled"|"auto", allowed, message, by, ...}`: an approval was
+    /// answered, or is answered by nobody any more.
     PermissionResolved => "permission_resolved",
     /// `{request_id, approval_id}`: the answer was handed to the agent.
     PermissionDelivered => "permission_delivered",

@@ -34,7 +34,7 @@ pub struct Session {
     pub last_activity_at: Stamp,
     /// The agent program's last exit code.
     pub exit_code: Option<i32>,
-    /// Always null; kept for the contract.
+    /// Always null; older clients expect the field.
     pub summary: Option<String>,
     /// Title line of the agent.
     pub runner_header: Option<String>,
@@ -42,7 +42,7 @@ pub struct Session {
     pub runner_type: Option<String>,
     /// The agent's own id for its conversation.
     pub runner_session_id: Option<String>,
-    /// Absolute, links resolved; `""` when there is none (the peer's command line cannot take null).
+    /// Absolute, links resolved; `""` when there is none (older clients cannot take null).
     pub directory: String,
     /// Whether `<directory>/.git` exists.
     pub directory_has_git: bool,
@@ -199,7 +199,7 @@ impl SessionRecord {
     }
 }
 
-/// A picture that goes with an input (`contract`: `images`).
+/// A picture that goes with an input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Image {
     /// base64.

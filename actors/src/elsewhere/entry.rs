@@ -143,7 +143,7 @@ pub struct ToolUse {
     pub is_error: bool,
 }
 
-/// A message of a conversation (`contract`: external sessions).
+/// A message of a conversation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Message {
     /// Who.

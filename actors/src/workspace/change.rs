@@ -30,7 +30,7 @@ pub struct Pushed {
     pub remote: String,
     /// Which.
     pub branch: String,
-    /// Always null; kept for the contract.
+    /// Always null; older clients expect the field.
     pub message: Option<String>,
 }
 

@@ -1,68 +1,33 @@
 //! What holds for any line, whatever stands on it.
 
 use proptest::prelude::*;
-use proptest::strategy::ValueTree;
 
 use super::*;
+use crate::agent::any_line::{Odd, any_json, hear_soundly};
 use crate::domain::approval::ApprovalKind;
 
-/// Any JSON, a few levels deep.
-fn any_json() -> impl Strategy<Value = Value> {
-    let words = vec![
-        "text",
-        "allow_once",
-        "allow_always",
-        "reject_once",
-        "edit",
-        "execute",
-        "pending",
-        "completed",
-        "end_turn",
-        "cancelled",
-        "agent_message_chunk",
-        "tool_call",
-        "plan",
-        "form",
-        "diff",
-        "yolo",
-        "default",
-        "string",
-        "c",
-    ];
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        ".{0,12}".prop_map(Value::from),
-        prop::sample::select(words).prop_map(Value::from),
-    ];
-    leaf.prop_recursive(4, 24, 4, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map("[a-zA-Z_]{1,9}", inner, 0..4)
-                .prop_map(|map| Value::Object(map.into_iter().collect())),
-        ]
-    })
-}
-
-/// Places in a value, by the way to them.
-fn places(value: &Value, path: &str, found: &mut Vec<String>) {
-    found.push(path.to_owned());
-    match value {
-        Value::Object(map) => {
-            for (key, inner) in map {
-                places(inner, &format!("{path}/{}", key.replace('~', "~0").replace('/', "~1")), found);
-            }
-        }
-        Value::Array(list) => {
-            for (index, inner) in list.iter().enumerate() {
-                places(inner, &format!("{path}/{index}"), found);
-            }
-        }
-        _ => {}
-    }
-}
+/// Words that mean something in some place.
+const WORDS: &[&str] = &[
+    "text",
+    "allow_once",
+    "allow_always",
+    "reject_once",
+    "edit",
+    "execute",
+    "pending",
+    "completed",
+    "end_turn",
+    "cancelled",
+    "agent_message_chunk",
+    "tool_call",
+    "plan",
+    "form",
+    "diff",
+    "yolo",
+    "default",
+    "string",
+    "c",
+];
 
 /// In the middle of a turn, with everything that can be chosen.
 fn working() -> AcpProtocol {
@@ -81,20 +46,16 @@ fn allows(outgoing: &Outgoing) -> bool {
 
 /// That what was heard is sound, lets nothing happen, and that the state can be stored and stays small.
 fn check(protocol: &mut AcpProtocol, line: &[u8]) -> Heard {
-    let heard = protocol.hear(line);
+    let heard = hear_soundly(protocol, line, 256 * 1024);
     for reply in &heard.replies {
-        assert!(!reply.line.contains('\n') && !allows(reply), "{}", reply.line);
+        assert!(!allows(reply), "{}", reply.line);
     }
     for event in &heard.events {
         if let AgentEvent::Asked(ask) = event {
-            assert!(!ask.title.contains('\n') && ask.title.len() < 300, "{}", ask.title);
             assert_eq!(ask.kind == ApprovalKind::Question, !ask.questions.is_empty());
-            assert!(!ask.is_edit || !ask.paths.is_empty());
         }
     }
-    let state = protocol.state();
-    assert!(state.to_string().len() < 256 * 1024, "the state has grown: {}", state.to_string().len());
-    assert_eq!(AcpProtocol::restore(state).expect("it is a state").state, protocol.state);
+    assert_eq!(AcpProtocol::restore(protocol.state()).expect("it is a state").state, protocol.state);
     heard
 }
 
@@ -107,7 +68,7 @@ proptest! {
     }
 
     #[test]
-    fn any_json_is_survived(value in any_json(), kind in prop::sample::select(vec![
+    fn any_json_is_survived(value in any_json(WORDS), kind in prop::sample::select(vec![
         "agent_message_chunk", "agent_thought_chunk", "tool_call", "tool_call_update", "plan", "current_mode_update",
         "config_option_update", "usage_update", "session_info_update", "notice", "compaction_update", "other",
     ]), method in prop::sample::select(vec![
@@ -132,7 +93,7 @@ proptest! {
 
     #[test]
     fn a_request_to_use_a_tool_is_always_asked_or_refused(
-        id in any_json(), call in any_json(), name in any_json(), options in any_json(), good in any::<bool>(),
+        id in any_json(WORDS), call in any_json(WORDS), name in any_json(WORDS), options in any_json(WORDS), good in any::<bool>(),
     ) {
         let options = match good {
             true => json!([{ "optionId": "1", "kind": "allow_once", "name": name }, { "optionId": name, "kind": "reject_once" }]),
@@ -150,7 +111,7 @@ proptest! {
     }
 
     #[test]
-    fn an_answer_says_what_was_answered_and_once(id in any_json(), call in any_json(), yes in any::<bool>(), shuffled in any::<u8>()) {
+    fn an_answer_says_what_was_answered_and_once(id in any_json(WORDS), call in any_json(WORDS), yes in any::<bool>(), shuffled in any::<u8>()) {
         let mut options = vec![
             json!({ "optionId": "allow it always", "kind": "allow_always" }),
             json!({ "optionId": "allow it once", "kind": "allow_once" }),
@@ -175,27 +136,20 @@ proptest! {
 
 #[test]
 fn real_lines_with_anything_in_any_place_cut_doubled_and_out_of_order_are_survived() {
-    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut odd = Odd::new(WORDS);
     for (_, lines) in cases() {
         let mut replay = Replay::new(&lines);
         let mut kept: Option<Vec<u8>> = None;
         while let Some(recorded) = replay.lines.get(replay.at).cloned() {
-            let number = replay.at;
             replay.step();
             if recorded.inward {
                 continue;
             }
             let protocol = &mut replay.protocol;
-            let mut found = Vec::new();
-            places(&recorded.line, "", &mut found);
-            let mut mutated = recorded.line.clone();
-            let odd = any_json().new_tree(&mut runner).expect("there is always one").current();
-            *mutated.pointer_mut(&found[(number * 7) % found.len()]).expect("the place is there") = odd;
-            check(protocol, mutated.to_string().as_bytes());
-            let text = recorded.line.to_string();
-            check(protocol, &text.as_bytes()[..(number * 31) % (text.len() + 1)]);
-            check(protocol, text.as_bytes());
-            if let Some(earlier) = kept.replace(text.into_bytes()) {
+            for line in odd.lines(&recorded.line) {
+                check(protocol, &line);
+            }
+            if let Some(earlier) = kept.replace(recorded.line.to_string().into_bytes()) {
                 check(protocol, &earlier);
             }
         }
