@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tether_actors::domain::approval::{Answer, Approval, Grant};
 use tether_actors::domain::elsewhere::Runner;
+use tether_actors::domain::past::{PastSession, PastTaken};
 use tether_actors::domain::session::Session;
 use tether_actors::domain::time::Stamp;
 use tether_actors::domain::trust::TrustedDirectory;
@@ -363,6 +364,12 @@ impl Client {
     pub async fn sync(&self, session: &str, force: bool) -> Result<SyncAnswer, ClientError> {
         let request = self.request(Method::POST, &["api", "sessions", session, "sync"]);
         self.call(request.timeout(LOOKING).query(&[("force", force)])).await
+    }
+
+    /// Hands a session over that another program kept.
+    pub async fn import(&self, past: &PastSession) -> Result<PastTaken, ClientError> {
+        let request = self.request(Method::POST, &["api", "sessions", "import"]);
+        self.call(request.timeout(LONG_PATIENCE).json(past)).await
     }
 
     /// All agents, with what the daemon's machine has of each. Slow where programs are asked for their versions.

@@ -10,4 +10,5 @@ pub mod daemon;
 pub mod export;
 pub mod logging;
 pub mod mcp;
+pub mod migrate;
 pub mod render;

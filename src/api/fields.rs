@@ -320,6 +320,11 @@ impl Fields {
         }
     }
 
+    /// Takes out all fields that are left.
+    pub fn take_all(&mut self) -> Map<String, Value> {
+        std::mem::take(&mut self.map)
+    }
+
     /// All fields that were not taken out yet.
     pub fn copy(&self) -> Map<String, Value> {
         self.map.clone()

@@ -27,6 +27,7 @@ mod git;
 mod health;
 mod hosts;
 mod images;
+mod import;
 mod log_tail;
 mod mcp;
 mod metrics;

@@ -83,6 +83,7 @@ pub(super) fn routes(config: &mut impl Routes) {
         .service(sessions::configure_session)
         .service(external_sessions::sync_session)
         .service(external_sessions::attach_session)
+        .service(import::import_session)
         .service(external_sessions::list_external_sessions)
         .service(external_sessions::external_history)
         .service(bridges::bind_platform)

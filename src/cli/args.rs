@@ -3,6 +3,7 @@
 mod agents;
 mod approvals;
 mod daemon;
+mod data;
 mod mcp;
 mod servers;
 mod sessions;
@@ -16,6 +17,7 @@ pub use approvals::{ApprovalsArgs, ApproveArgs, DenyArgs, GrantsAction, GrantsAr
 pub use daemon::{
     CompletionsArgs, InitArgs, LogsArgs, ManArgs, PairArgs, ServiceAction, ServiceArgs, StartArgs, StopArgs,
 };
+pub use data::{BackupArgs, MigrateArgs, RestoreArgs};
 pub use mcp::{McpAction, McpArgs, McpEntryArgs};
 pub use servers::{ContextAction, ContextArgs, ServerAction, ServerArgs};
 pub use sessions::{
@@ -119,6 +121,8 @@ pub enum Command {
     Server(ServerArgs),
     /// List or show templates of sessions, for `new -t`
     Templates(TemplatesArgs),
+    /// Take over sessions and settings of Tether 0.3.4, the Python program
+    Migrate(MigrateArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write one for every command

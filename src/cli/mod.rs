@@ -28,6 +28,7 @@ mod list;
 mod logs;
 mod man;
 mod mcp;
+mod migrate;
 mod model_agent;
 mod new;
 mod open;
@@ -176,6 +177,8 @@ fn run(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Templates(args) => templates::run(&args, cx),
         Command::Init(args) => init::run(&args, cx),
         Command::Service(args) => service::run(&args, cx),
+        // Opens the log where no daemon does.
+        Command::Migrate(args) => actix::System::new().block_on(migrate::run(args, cx)),
         // Programs of their own, which talk to whoever started them.
         Command::ModelAgent(args) => model_agent::run(args),
         Command::DemoAgent(args) => demo_agent::run(args),
@@ -229,6 +232,7 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         | Command::Templates(_)
         | Command::Init(_)
         | Command::Service(_)
+        | Command::Migrate(_)
         | Command::ModelAgent(_)
         | Command::DemoAgent(_) => Ok(()),
     }

@@ -10,6 +10,7 @@ pub mod elsewhere;
 pub mod event;
 pub mod gate_policy;
 pub mod ids;
+pub mod past;
 pub mod restart;
 pub mod risk;
 pub mod session;

@@ -187,6 +187,9 @@ pub struct SessionRecord {
     /// The newest events that an external agent pushed under a key, oldest first, so that one that comes again is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent_pushes: Vec<OnceMark>,
+    /// When it was taken over from another program, if it was: it is kept for a whole term from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_here_at: Option<Stamp>,
 }
 
 impl SessionRecord {

@@ -41,21 +41,21 @@ const ROOM_TO_REOPEN: u64 = 4 << 20;
 pub(super) struct Ledger {
     pub(super) store: Option<Box<dyn EventStore>>,
     engine: Box<dyn Engine>,
-    room: Room,
+    pub(super) room: Room,
     pub(super) read_model: ReadModel,
     frames: FrameWriter,
     batch: Batch,
     staged: Vec<Staged>,
     /// The last number given in each session, staged ones included. A session that is not here does not exist.
-    last_given: HashMap<SessionId, u64>,
-    next_session: u64,
+    pub(super) last_given: HashMap<SessionId, u64>,
+    pub(super) next_session: u64,
     next_approval: u64,
     /// Places in the order of asking, of the approvals that are not settled.
     pub(super) ordinals: HashMap<ApprovalId, u64>,
     /// Sessions whose deletion is staged.
     deleting: HashSet<SessionId>,
     /// Deleted sessions with entries still to be removed.
-    purge: VecDeque<SessionId>,
+    pub(super) purge: VecDeque<SessionId>,
     /// Bytes removed so far of the first of them.
     purged_bytes: u64,
     sick: Option<Sick>,
@@ -296,7 +296,7 @@ impl Ledger {
     }
 
     /// Whether a session may be made under this id.
-    fn is_free(&self, session: &SessionId) -> bool {
+    pub(super) fn is_free(&self, session: &SessionId) -> bool {
         SessionId::is_well_formed(session.as_str())
             && !self.deleting.contains(session)
             && !self.purge.contains(session)
@@ -357,7 +357,7 @@ impl Ledger {
     }
 
     /// Writes a batch; on a full disk once more with the room of the reserve.
-    fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+    pub(super) fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let store = self.store.as_mut().ok_or_else(not_open)?;
         match store.commit(batch) {
             Err(StoreError::NoRoom(text)) if self.room.give_up_reserve() => {
@@ -383,7 +383,7 @@ impl Ledger {
     }
 
     /// Notes that the store failed; answers what to tell those who waited.
-    fn fail(&mut self, error: StoreError, undo: Batch) -> LogError {
+    pub(super) fn fail(&mut self, error: StoreError, undo: Batch) -> LogError {
         tracing::error!(%error, "the event store failed: appends are refused until it works again");
         let sick = Sick { error, undo };
         let refusal = sick.refusal();
@@ -514,7 +514,7 @@ fn with_events(mut undo: Batch, batch: &Batch) -> Batch {
     undo
 }
 
-fn json(value: &impl Serialize) -> Result<Bytes, LogError> {
+pub(super) fn json(value: &impl Serialize) -> Result<Bytes, LogError> {
     serde_json::to_vec(value).map(Bytes::from).map_err(not_json)
 }
 

@@ -42,6 +42,11 @@ pub struct Elsewhere {
 }
 
 impl Elsewhere {
+    /// In the homes of whoever runs this process.
+    pub fn of_process() -> Self {
+        Self::new(Homes::of_process())
+    }
+
     /// In these homes.
     pub fn new(homes: Homes) -> Self {
         Self { index: Arc::new(Mutex::new(Index::new(homes))), attaching: Mutex::new(()) }
@@ -54,6 +59,15 @@ impl Elsewhere {
     ) -> Result<T, SessionError> {
         let mut index = self.index.clone().lock_owned().await;
         tokio::task::spawn_blocking(move || with(&mut index)).await.map_err(|_| SessionError::Restarting)
+    }
+
+    /// A conversation on this machine, with where it ends now.
+    pub(super) async fn find_end(&self, runner: Runner, id: &str) -> Option<(Found, Taken)> {
+        let wanted = id.to_owned();
+        let found = self.look(move |index| index.find(&Here, runner, &wanted)).await.ok()??;
+        let reading = found.clone();
+        let taken = blocking(move || reading.take(0)).await.ok()?.ok()?;
+        Some((found, taken))
     }
 }
 

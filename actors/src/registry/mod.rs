@@ -10,6 +10,7 @@
 mod cell;
 mod directory;
 mod elsewhere;
+mod import;
 mod keep;
 mod retention;
 #[cfg(test)]
@@ -26,7 +27,8 @@ pub use cell::CellSettings;
 use cell::{CellAddr, ExitReason};
 pub use cell::{Spawned, run};
 use directory::Directory;
-pub use elsewhere::{Attach, ElsewhereError, Listed, Synced};
+pub use elsewhere::{Attach, Elsewhere, ElsewhereError, Listed, Synced};
+pub use import::import;
 pub use keep::Factory;
 pub use world::*;
 

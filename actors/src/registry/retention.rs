@@ -16,10 +16,12 @@ const TICK: Duration = Duration::from_secs(60);
 /// How often it is looked for shared clones that nobody uses.
 const REPO_TICK: Duration = Duration::from_secs(3600);
 
-/// Whether a session is over and older than that: by its end, else by its last activity. One that waits for an
-/// answer is not over.
-pub(super) fn is_over(session: &Session, keep: Duration, now: Stamp) -> bool {
+/// Whether a session is over and older than that: by its end, else by its last activity; one that was moved here, by
+/// its move at the earliest. One that waits for an answer is not over.
+pub(super) fn is_over(record: &SessionRecord, keep: Duration, now: Stamp) -> bool {
+    let session = &record.session;
     let last = session.ended_at.unwrap_or(session.last_activity_at);
+    let last = record.moved_here_at.map_or(last, |moved| last.max(moved));
     let seconds = i64::try_from(keep.as_secs()).unwrap_or(i64::MAX);
     !session.state.is_active() && !session.has_pending_permission && now.seconds_since(last) > seconds
 }
@@ -71,7 +73,11 @@ impl Registry {
         ctx.run_interval(TICK, move |registry, ctx| {
             let now = Stamp::now();
             let sessions = registry.log.read_model.sessions();
-            for session in sessions.into_iter().filter(|session| is_over(session, keep, now)) {
+            let is_old = |session: &Session| {
+                let entry = registry.log.read_model.session(&session.id);
+                entry.is_some_and(|entry| is_over(&entry.record, keep, now))
+            };
+            for session in sessions.into_iter().filter(is_old) {
                 info!(session = %session.id, "deleting an old session");
                 let deleted = ctx.address().send(DeleteCell { session: session.id.clone(), force: false });
                 ctx.spawn(deleted.into_actor(registry).map(move |deleted, _, _| {

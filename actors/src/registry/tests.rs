@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::agent::AgentSettings;
 use crate::domain::approval::{Actor as By, Answer, Scope};
+use crate::domain::session::SessionRecord;
 use crate::domain::state::SessionState;
 use crate::gate::{ApprovalRef, GateError};
 use crate::session::{ExternalEvent, SessionSettings, StopForTest};
@@ -143,14 +144,15 @@ fn delays_double_and_then_a_cell_is_tried_only_every_so_often() {
 fn retention_takes_what_is_over_and_old_and_nothing_that_waits() {
     use crate::domain::time::Stamp;
     let log_session = |state, pending| {
-        let mut session: crate::domain::session::Session = serde_json::from_value(serde_json::json!({
+        let session = serde_json::json!({
             "id": "sess_000000000000", "state": "CREATED", "created_at": "2026-01-01T00:00:00Z",
             "last_activity_at": "2026-01-01T00:00:00Z", "directory": "", "directory_has_git": false,
             "message_count": 0, "has_pending_permission": pending,
-        }))
-        .expect("a session");
-        session.state = state;
-        session
+        });
+        let mut record: SessionRecord =
+            serde_json::from_value(serde_json::json!({ "session": session })).expect("a record");
+        record.session.state = state;
+        record
     };
     let now: Stamp = serde_json::from_str("\"2026-01-09T00:00:00Z\"").expect("a stamp");
     let week = Duration::from_secs(7 * 86_400);
@@ -158,4 +160,8 @@ fn retention_takes_what_is_over_and_old_and_nothing_that_waits() {
     assert!(!retention::is_over(&log_session(SessionState::Running, false), week, now));
     assert!(!retention::is_over(&log_session(SessionState::AwaitingInput, true), week, now));
     assert!(!retention::is_over(&log_session(SessionState::Error, false), week * 2, now));
+    let moved_here_at = Some(now.plus_seconds(-3600));
+    let moved = SessionRecord { moved_here_at, ..log_session(SessionState::AwaitingInput, false) };
+    assert!(!retention::is_over(&moved, week, now), "it came an hour ago");
+    assert!(retention::is_over(&moved, Duration::from_secs(1800), now));
 }

@@ -14,6 +14,7 @@ use super::{CloseAll, DeleteCell, GetCell, Registry};
 use crate::domain::approval::{Actor as By, Answer, Approval, ApprovalKind, Grant, Scope};
 use crate::domain::event::{EventDraft, EventType};
 use crate::domain::ids::{GrantId, InputId, SessionId};
+use crate::domain::past::{PastSession, PastTaken};
 use crate::domain::restart::RestartPolicy;
 use crate::domain::session::{OnceMark, Session as SessionView, SessionRecord};
 use crate::domain::state::SessionState;
@@ -234,78 +235,13 @@ impl World {
 
     /// A new session that has not been stored yet.
     pub(super) async fn record_of(&self, new: NewSession) -> SessionRecord {
-        let now = Stamp::now();
-        let has_git = match &new.directory {
-            Some(directory) => is_top(directory).await,
-            None => false,
-        };
-        let branch = match new.directory.clone().filter(|_| has_git) {
-            Some(directory) => {
-                tokio::task::spawn_blocking(move || branch_of(&directory)).await.ok().flatten()
-            }
-            None => None,
-        };
-        let external = new.external_agent.is_some();
-        let agent = new.external_agent.unwrap_or_default();
-        let session = SessionView {
-            id: SessionId::random(),
-            state: SessionState::Created,
-            name: Some(new.name.unwrap_or_else(|| NEW_SESSION_NAME.to_owned())),
-            created_at: now,
-            started_at: None,
-            ended_at: None,
-            last_activity_at: now,
-            exit_code: None,
-            summary: None,
-            runner_header: None,
-            runner_type: None,
-            runner_session_id: None,
-            directory: new.directory.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default(),
-            directory_has_git: has_git,
-            branch,
-            message_count: 0,
-            has_pending_permission: false,
-            approval_mode: new.approval_mode,
-            adapter: new.adapter,
-            external_agent_name: external.then_some(agent.name),
-            external_agent_type: agent.kind,
-            external_agent_icon: agent.icon,
-            platform: new.platform,
-            platform_thread_id: None,
-            clone_url: None,
-            working_branch: None,
-            pending_approvals: 0,
-            last_line: None,
-            running_since: None,
-            cost_usd: 0.0,
-            hold: None,
-            restarting: None,
-            archived: false,
-        };
-        SessionRecord {
-            session,
-            agent: None,
-            turn: 0,
-            model: new.model,
-            planning: false,
-            restart_policy: new.restart_policy.unwrap_or(self.settings.session.restart_policy),
-            usage: Usage::default(),
-            hold: None,
-            protocol_state: serde_json::Value::Null,
-            header_model: None,
-            external,
-            turn_running: false,
-            continuing: false,
-            conversation: None,
-            conversation_begun: false,
-            recent_inputs: Vec::new(),
-            crashes: Vec::new(),
-            pending_final: None,
-            external_agent_workspace: agent.workspace,
-            attached: None,
-            made_under: new.made_under,
-            recent_pushes: Vec::new(),
-        }
+        new_record(new, self.settings.session.restart_policy).await
+    }
+
+    /// Take over a session that another program kept. See [`import`](super::import()).
+    pub async fn import(&self, past: PastSession) -> Result<PastTaken, SessionError> {
+        let policy = self.settings.session.restart_policy;
+        super::import(&self.log, &self.elsewhere, &self.settings.agent.agents, policy, past).await
     }
 
     /// Delete a session with all that belongs to it.
@@ -574,3 +510,80 @@ impl World {
 
 /// What a session is called that was given no name.
 const NEW_SESSION_NAME: &str = "New session";
+
+/// A new session that has not been stored yet.
+pub(super) async fn new_record(new: NewSession, restart_policy: RestartPolicy) -> SessionRecord {
+    let now = Stamp::now();
+    let has_git = match &new.directory {
+        Some(directory) => is_top(directory).await,
+        None => false,
+    };
+    let branch = match new.directory.clone().filter(|_| has_git) {
+        Some(directory) => {
+            tokio::task::spawn_blocking(move || branch_of(&directory)).await.ok().flatten()
+        }
+        None => None,
+    };
+    let external = new.external_agent.is_some();
+    let agent = new.external_agent.unwrap_or_default();
+    let session = SessionView {
+        id: SessionId::random(),
+        state: SessionState::Created,
+        name: Some(new.name.unwrap_or_else(|| NEW_SESSION_NAME.to_owned())),
+        created_at: now,
+        started_at: None,
+        ended_at: None,
+        last_activity_at: now,
+        exit_code: None,
+        summary: None,
+        runner_header: None,
+        runner_type: None,
+        runner_session_id: None,
+        directory: new.directory.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default(),
+        directory_has_git: has_git,
+        branch,
+        message_count: 0,
+        has_pending_permission: false,
+        approval_mode: new.approval_mode,
+        adapter: new.adapter,
+        external_agent_name: external.then_some(agent.name),
+        external_agent_type: agent.kind,
+        external_agent_icon: agent.icon,
+        platform: new.platform,
+        platform_thread_id: None,
+        clone_url: None,
+        working_branch: None,
+        pending_approvals: 0,
+        last_line: None,
+        running_since: None,
+        cost_usd: 0.0,
+        hold: None,
+        restarting: None,
+        archived: false,
+    };
+    SessionRecord {
+        session,
+        agent: None,
+        turn: 0,
+        model: new.model,
+        planning: false,
+        restart_policy: new.restart_policy.unwrap_or(restart_policy),
+        usage: Usage::default(),
+        hold: None,
+        protocol_state: serde_json::Value::Null,
+        header_model: None,
+        external,
+        turn_running: false,
+        continuing: false,
+        conversation: None,
+        conversation_begun: false,
+        recent_inputs: Vec::new(),
+        crashes: Vec::new(),
+        pending_final: None,
+        external_agent_workspace: agent.workspace,
+        attached: None,
+        made_under: new.made_under,
+        recent_pushes: Vec::new(),
+        moved_here_at: None,
+    }
+}

@@ -1,0 +1,99 @@
+//! `config.env` of the other program: what of it is to be stored in ours.
+
+use serde::Serialize;
+
+use super::Left;
+use crate::config::file::EnvFile;
+use crate::config::{Sources, table};
+
+/// Never taken over, with the reason.
+const KEPT_OUT: [(&str, &str); 1] =
+    [("TETHER_AGENT_DATA_DIR", "it names the other program's data, and ours lie in a folder of their own")];
+
+/// A setting that would change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// Its name here.
+    pub name: &'static str,
+    /// What our `config.env` says; `None` = nothing. Hidden where it is a secret.
+    pub old: Option<String>,
+    /// What the other says, in the same way.
+    pub new: String,
+    /// The value itself.
+    #[serde(skip)]
+    pub value: String,
+}
+
+/// What is to be done with the other program's settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Takeover {
+    /// To be stored.
+    pub changes: Vec<Change>,
+    /// The same in both.
+    pub same: Vec<&'static str>,
+    /// Not taken over: names, with the reason.
+    pub left: Vec<Left>,
+}
+
+/// Compares the other program's settings with ours.
+pub fn compare(theirs: &EnvFile, ours: Option<&EnvFile>) -> Takeover {
+    // There the last of two counts, here the first.
+    let mut reversed = theirs.clone();
+    reversed.entries.reverse();
+    let mut names: Vec<&str> = Vec::new();
+    for entry in &theirs.entries {
+        if !names.contains(&entry.name.as_str()) {
+            names.push(&entry.name);
+        }
+    }
+    let only_theirs = Sources { personal: Some(reversed.clone()), ..Sources::default() };
+    let mut takeover = Takeover::default();
+    for name in names {
+        let value = reversed.get(name).map(|entry| entry.value.trim()).unwrap_or_default();
+        if value.is_empty() {
+            continue;
+        }
+        let Some(setting) = table::find(name) else {
+            takeover.left.push(Left::new(name, unknown(name)));
+            continue;
+        };
+        if let Some((_, why)) = KEPT_OUT.iter().find(|(kept, _)| *kept == setting.name) {
+            takeover.left.push(Left::new(name, *why));
+            continue;
+        }
+        if name != setting.name && reversed.get(setting.name).is_some_and(|entry| !entry.value.trim().is_empty()) {
+            takeover.left.push(Left::new(name, format!("{} counts, which is there too", setting.name)));
+            continue;
+        }
+        if let Err(wrong) = only_theirs.checked(setting) {
+            takeover.left.push(Left::new(name, format!("its value does not do here: {}", wrong.allowed)));
+            continue;
+        }
+        let shown = |value: &str| if setting.secret { "(hidden)".to_owned() } else { value.to_owned() };
+        let old = [setting.name, setting.old_name]
+            .into_iter()
+            .find_map(|name| ours?.get(name))
+            .map(|entry| entry.value.trim());
+        match old {
+            Some(old) if old == value => takeover.same.push(setting.name),
+            old => takeover.changes.push(Change {
+                name: setting.name,
+                old: old.map(shown),
+                new: shown(value),
+                value: value.to_owned(),
+            }),
+        }
+    }
+    takeover
+}
+
+fn unknown(name: &str) -> String {
+    if table::ELSEWHERE.contains(&name) {
+        return "it has no effect here".to_owned();
+    }
+    if !name.starts_with("TETHER_") {
+        return "it is no setting of tether: set it in the environment if an agent needs it".to_owned();
+    }
+    let meant = table::nearest(name).map(|near| format!(": did you mean {near}?")).unwrap_or_default();
+    format!("it is no setting{meant}")
+}
