@@ -396,8 +396,16 @@ impl Client {
 
     /// A session as a file, chunk by chunk.
     pub async fn export(&self, session: &str, format: &str) -> Result<Download, ClientError> {
-        let request =
-            self.request(Method::GET, &["api", "sessions", session, "export"]).query(&[("format", format)]);
+        let request = self.request(Method::GET, &["api", "sessions", session, "export"]);
+        self.download(request.query(&[("format", format)])).await
+    }
+
+    /// All data, piece by piece.
+    pub async fn backup(&self) -> Result<Download, ClientError> {
+        self.download(self.request(Method::GET, &["api", "backup"])).await
+    }
+
+    async fn download(&self, request: RequestBuilder) -> Result<Download, ClientError> {
         let response = request.timeout(LONG_PATIENCE).send().await.map_err(|error| self.failed(&error))?;
         let status = response.status();
         if !status.is_success() {

@@ -9,6 +9,7 @@ mod agents;
 mod approvals;
 mod assets;
 mod auth;
+mod backup;
 mod batch;
 mod bridges;
 mod debug;

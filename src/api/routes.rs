@@ -135,6 +135,7 @@ pub(super) fn routes(config: &mut impl Routes) {
         .service(workspaces::remove_orphans)
         .service(metrics::metrics)
         .service(openapi::describe_api)
+        .service(backup::backup)
         .service(shutdown::shutdown)
         .service(debug::clear_data);
 }

@@ -123,6 +123,10 @@ pub enum Command {
     Templates(TemplatesArgs),
     /// Take over sessions and settings of Tether 0.3.4, the Python program
     Migrate(MigrateArgs),
+    /// Write all data to a file, also while the daemon runs
+    Backup(BackupArgs),
+    /// Put a backup in the place of the data, while the daemon does not run
+    Restore(RestoreArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write one for every command

@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use tether_actors::domain::past::{PastSession, PastTaken};
-use tether_actors::log::{Log, LogConfig, LogHandle};
 use tether_actors::registry::{self, Elsewhere};
 
 use super::args::MigrateArgs;
+use super::data::Data;
 use super::init::yes_or_no;
 use super::output::{Column, is_interactive, one_line, short, table, terminal_width};
 use super::{Context, Failure};
-use crate::client::{Client, ClientError};
+use crate::client::ClientError;
 use crate::config::file::{self, EnvFile};
-use crate::config::{self, Settings};
+use crate::config;
 use crate::daemon;
 use crate::migrate::{self, Left, Source, SourceError, Takeover};
 
@@ -53,23 +53,6 @@ struct SettingsReport {
     takeover: Takeover,
 }
 
-/// Where sessions are taken over.
-enum Door {
-    /// A daemon that runs.
-    Daemon(Client),
-    /// The log, while no daemon has it.
-    Log(Box<OpenLog>),
-    /// Nothing is there yet, and nothing shall be made.
-    Nowhere,
-}
-
-struct OpenLog {
-    log: Log,
-    handle: LogHandle,
-    elsewhere: Elsewhere,
-    settings: Settings,
-}
-
 /// Reads, takes over, reports.
 pub async fn run(args: MigrateArgs, mut cx: Context) -> Result<(), Failure> {
     let folder = match &args.folder {
@@ -85,9 +68,9 @@ pub async fn run(args: MigrateArgs, mut cx: Context) -> Result<(), Failure> {
         left: source.left.clone(),
         settings: SettingsReport::default(),
     };
-    let door = Door::open(&cx, args.dry_run).await?;
-    let done = take_all(&door, &source, args.dry_run, &mut report.sessions).await;
-    door.close().await;
+    let data = Data::find(&cx, !args.dry_run).await?;
+    let done = take_all(&data, &source, args.dry_run, &mut report.sessions).await;
+    data.close().await;
     if let Err(failure) = done {
         // What came in before stays, and the next run goes on behind it.
         tell_sessions(&report, &mut cx)?;
@@ -112,71 +95,40 @@ pub async fn run(args: MigrateArgs, mut cx: Context) -> Result<(), Failure> {
     }?)
 }
 
-impl Door {
-    async fn open(cx: &Context, dry_run: bool) -> Result<Self, Failure> {
-        let client = cx.client()?;
-        match client.sessions().await {
-            Ok(_) => return Ok(Self::Daemon(client)),
-            // Whoever names a daemon means that one.
-            Err(error @ ClientError::Unreachable { .. }) if cx.sources.flags.is_empty() => {
-                tracing::debug!(%error, "no daemon answers");
-            }
-            Err(error) => return Err(error.into()),
-        }
-        let settings = Settings::read(&cx.sources)?;
-        if dry_run && !settings.data_dir.join("log").exists() {
-            return Ok(Self::Nowhere);
-        }
-        let config =
-            LogConfig { floor_bytes: settings.disk_floor_mib << 20, ..LogConfig::new(&settings.data_dir) };
-        let (log, handle) = Log::open(config).await.map_err(|error| {
-            Failure::text(format!("no daemon answers at {}, and {error}", client.url()))
-        })?;
-        let elsewhere = Elsewhere::of_process();
-        Ok(Self::Log(Box::new(OpenLog { log, handle, elsewhere, settings })))
-    }
+/// The ids that are taken, for a dry run.
+async fn known(data: &Data) -> Result<Vec<String>, Failure> {
+    let sessions = match data {
+        Data::Daemon(client) => client.sessions().await?,
+        Data::Log(open) => open.log.read_model.sessions(),
+        Data::Nowhere => Vec::new(),
+    };
+    Ok(sessions.into_iter().map(|session| session.id.to_string()).collect())
+}
 
-    /// The ids that are taken, for a dry run.
-    async fn known(&self) -> Result<Vec<String>, Failure> {
-        let sessions = match self {
-            Self::Daemon(client) => client.sessions().await?,
-            Self::Log(open) => open.log.read_model.sessions(),
-            Self::Nowhere => Vec::new(),
-        };
-        Ok(sessions.into_iter().map(|session| session.id.to_string()).collect())
-    }
-
-    async fn take(&self, past: PastSession) -> Result<PastTaken, Failure> {
-        match self {
-            Self::Daemon(client) => client.import(&past).await.map_err(|error| match error {
-                // The other program knows the path for other methods, or not at all.
-                ClientError::Refused { status: 404 | 405, .. } => Failure::text(format!(
-                    "what answers at {} cannot take sessions over: is it the program to move over from? Stop it, \
-                     then try again",
-                    client.url()
-                )),
-                error => error.into(),
-            }),
-            Self::Log(open) => {
-                let agents = daemon::catalogue(&open.settings);
-                let policy = open.settings.restart_policy;
-                let taken = registry::import(&open.log, &open.elsewhere, &agents, policy, past).await;
-                taken.map_err(|error| Failure::text(error.to_string()))
-            }
-            Self::Nowhere => Ok(PastTaken { taken: false, events: 0, notes: Vec::new() }),
+async fn take(data: &Data, elsewhere: &Elsewhere, past: PastSession) -> Result<PastTaken, Failure> {
+    match data {
+        Data::Daemon(client) => client.import(&past).await.map_err(|error| match error {
+            // The other program knows the path for other methods, or not at all.
+            ClientError::Refused { status: 404 | 405, .. } => Failure::text(format!(
+                "what answers at {} cannot take sessions over: is it the program to move over from? Stop it, then try \
+                 again",
+                client.url()
+            )),
+            error => error.into(),
+        }),
+        Data::Log(open) => {
+            let agents = daemon::catalogue(&open.settings);
+            let policy = open.settings.restart_policy;
+            let taken = registry::import(&open.log, elsewhere, &agents, policy, past).await;
+            taken.map_err(|error| Failure::text(error.to_string()))
         }
-    }
-
-    async fn close(self) {
-        if let Self::Log(open) = self {
-            let _ = open.log.drain().await;
-            open.handle.stop().await;
-        }
+        Data::Nowhere => Ok(PastTaken { taken: false, events: 0, notes: Vec::new() }),
     }
 }
 
-async fn take_all(door: &Door, source: &Source, dry_run: bool, lines: &mut Vec<Line>) -> Result<(), Failure> {
-    let known = if dry_run { door.known().await? } else { Vec::new() };
+async fn take_all(data: &Data, source: &Source, dry_run: bool, lines: &mut Vec<Line>) -> Result<(), Failure> {
+    let known = if dry_run { known(data).await? } else { Vec::new() };
+    let elsewhere = Elsewhere::of_process();
     for found in &source.sessions {
         let session = &found.session;
         let mut line = Line {
@@ -196,7 +148,7 @@ async fn take_all(door: &Door, source: &Source, dry_run: bool, lines: &mut Vec<L
                     let is_known = known.contains(&session.id);
                     line.outcome = if is_known { "already_here" } else { "would_be_taken" };
                 } else {
-                    let taken = door.take(PastSession { events: read.events, ..session.clone() }).await?;
+                    let taken = take(data, &elsewhere, PastSession { events: read.events, ..session.clone() }).await?;
                     line.outcome = if taken.taken { "taken" } else { "already_here" };
                     line.notes.extend(taken.notes);
                 }

@@ -7,9 +7,11 @@ mod approve;
 mod args;
 mod ask;
 mod attach;
+mod backup;
 mod bind;
 mod completions;
 mod context;
+mod data;
 mod delete;
 mod demo_agent;
 mod deny;
@@ -38,6 +40,7 @@ mod remote;
 mod render;
 mod resolve;
 mod server;
+mod restore;
 mod service;
 mod start;
 mod status;
@@ -177,7 +180,9 @@ fn run(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Templates(args) => templates::run(&args, cx),
         Command::Init(args) => init::run(&args, cx),
         Command::Service(args) => service::run(&args, cx),
-        // Opens the log where no daemon does.
+        Command::Restore(args) => restore::run(args, cx),
+        // These open the log where no daemon does.
+        Command::Backup(args) => actix::System::new().block_on(backup::run(args, cx)),
         Command::Migrate(args) => actix::System::new().block_on(migrate::run(args, cx)),
         // Programs of their own, which talk to whoever started them.
         Command::ModelAgent(args) => model_agent::run(args),
@@ -233,6 +238,8 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         | Command::Init(_)
         | Command::Service(_)
         | Command::Migrate(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
         | Command::ModelAgent(_)
         | Command::DemoAgent(_) => Ok(()),
     }

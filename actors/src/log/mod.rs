@@ -5,6 +5,7 @@
 //! Readers take sessions, open approvals and the newest frames from the read model without asking
 //! the actor; older frames come from it in chunks ([`Follower`] does both).
 
+mod backup;
 mod bridges;
 mod compact;
 mod disk;
@@ -33,7 +34,9 @@ mod sled_tests;
 #[cfg(test)]
 mod tests;
 
+pub use backup::{Backup, Entry, Item, RestoreError, Restored, Restoring, Unpacker};
 pub use bridges::{ListBridge, SaveBridge};
+pub use disk::FolderLock;
 pub use event_log::{EventLog, GetStoreStats, StoreStats};
 pub use follower::{FollowError, Follower};
 pub use handle::{Log, LogConfig, LogHandle, OpenError};

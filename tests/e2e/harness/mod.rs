@@ -11,6 +11,7 @@ pub mod discord;
 pub mod home;
 pub mod mcp_client;
 pub mod model;
+pub mod peer;
 pub mod process;
 pub mod slack;
 pub mod sse;
