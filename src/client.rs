@@ -7,6 +7,7 @@ mod external;
 mod feed;
 mod git;
 mod log_tail;
+mod setup;
 
 use std::time::Duration;
 

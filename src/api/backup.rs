@@ -17,7 +17,9 @@ use super::error::{ApiError, ErrorBody};
 #[get("/api/backup")]
 pub(super) async fn backup(caller: Caller, api: Data<Api>) -> Result<HttpResponse, ApiError> {
     if caller.device.is_some() {
-        return Err(ApiError::forbidden("a paired device cannot fetch all data: run `tether backup` on the machine"));
+        return Err(ApiError::forbidden(
+            "a paired device cannot fetch all data: run `tether backup` on the machine",
+        ));
     }
     let backup = api.log.backup().await?;
     let pieces = futures_util::stream::try_unfold(backup, |mut backup: Backup| async move {

@@ -41,6 +41,7 @@ mod render;
 mod routes;
 mod server;
 mod sessions;
+mod setup;
 mod shutdown;
 mod status;
 mod steering;
@@ -68,6 +69,9 @@ pub use directories::existing as existing_directory;
 use error::ApiError;
 pub use external_sessions::{ExternalSession, SyncAnswer};
 pub use server::{BindError, Listener, Running, ServeError, bind, serve};
+pub use setup::{
+    AgentDone, AgentSetup, AgentSetups, BridgeDone, BridgeVar, BridgeVars, CredentialsDone, sign_in_files,
+};
 pub use shutdown::{ShutdownSwitch, Stop};
 pub use workspaces::{Cleaned, WorkspaceList};
 
@@ -100,6 +104,8 @@ pub struct Settings {
     pub bridges: Bridges,
     /// The platform that a session is bound to when nothing is said.
     pub default_platform: Option<String>,
+    /// The person's `config.env`, which may not be there yet; `None` without a home directory.
+    pub config_file: Option<std::path::PathBuf>,
     /// The file that the daemon logs to, if there is one.
     pub log_file: Option<std::path::PathBuf>,
     /// Our version.
@@ -127,6 +133,7 @@ impl Default for Settings {
             stream_silence: Duration::from_secs(15),
             bridges: Bridges::default(),
             default_platform: None,
+            config_file: None,
             log_file: None,
             version: env!("CARGO_PKG_VERSION"),
             started_at: Instant::now(),
@@ -149,8 +156,8 @@ pub struct Api {
     sockets: Sockets,
     docs: openapi::Docs,
     renderer: render::Renderer,
-    /// Held while a session is made under an idempotency key, so that two at once make one.
-    making: tokio::sync::Mutex<()>,
+    /// The sessions that are being made under idempotency keys.
+    making: once::Making,
     mcp: mcp::Endpoint,
 }
 
@@ -168,7 +175,7 @@ impl Api {
             sockets: Sockets::default(),
             docs,
             renderer: render::Renderer::default(),
-            making: tokio::sync::Mutex::default(),
+            making: once::Making::default(),
             mcp: mcp::Endpoint::new(&settings),
             log: world.log().clone(),
             world,

@@ -135,16 +135,14 @@ pub(super) async fn create_session(
         return Ok(HttpResponse::Created().json(make(&api, wanted, None).await?));
     };
     let mark = once::mark(&key, &wanted);
-    let _alone = api.making.lock().await;
-    match api.log.read_model.made_under(&mark.key) {
-        None => Ok(HttpResponse::Created().json(make(&api, wanted, Some(mark)).await?)),
-        Some(made) if made.made_under.as_ref() == Some(&mark) => {
-            Ok(HttpResponse::Created().json(&made.session))
-        }
-        Some(_) => Err(ApiError::invalid(
-            "this idempotency key was used for another session: give every session a key of its own",
-        )),
-    }
+    let made_before = |mark: &OnceMark| {
+        let made = api.log.read_model.made_under(&mark.key)?;
+        let is_same = made.made_under.as_ref() == Some(mark);
+        Some(if is_same { Ok(made.session.clone()) } else { Err(once::used_otherwise()) })
+    };
+    let (house, under) = (api.clone(), mark.clone());
+    let making = async move { make(&house, wanted, Some(under)).await };
+    Ok(HttpResponse::Created().json(api.making.once(mark, made_before, making).await?))
 }
 
 async fn make(api: &Api, wanted: CreateSession, made_under: Option<OnceMark>) -> Result<Session, ApiError> {

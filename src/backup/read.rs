@@ -87,7 +87,9 @@ pub fn read(path: &Path, visit: &mut Visitor<'_>) -> Result<Content, BackupError
         } else if end.is_some() {
             return Err(reader.damaged(format!("{name:?} comes behind its end")));
         } else if name == END {
-            end = Some(serde_json::from_slice::<End>(&bytes).map_err(|error| reader.damaged(error.to_string()))?);
+            end = Some(
+                serde_json::from_slice::<End>(&bytes).map_err(|error| reader.damaged(error.to_string()))?,
+            );
             continue;
         } else {
             reader.member(&name, &bytes, visit)?;
@@ -96,7 +98,8 @@ pub fn read(path: &Path, visit: &mut Visitor<'_>) -> Result<Content, BackupError
     }
     if end.is_some() {
         // The packer's own sum comes last.
-        io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|error| reader.damaged(error.to_string()))?;
+        io::copy(&mut archive.into_inner(), &mut io::sink())
+            .map_err(|error| reader.damaged(error.to_string()))?;
     }
     reader.whole(end)
 }
@@ -166,7 +169,11 @@ impl Reader {
     fn whole(mut self, end: Option<End>) -> Result<Content, BackupError> {
         let Some(end) = end else {
             let is_empty = self.content.tether.is_empty();
-            return Err(if is_empty { BackupError::Foreign(self.path) } else { self.damaged("its end is missing") });
+            return Err(if is_empty {
+                BackupError::Foreign(self.path)
+            } else {
+                self.damaged("its end is missing")
+            });
         };
         self.seen.entries = self.content.entries;
         if end != self.seen {

@@ -95,7 +95,9 @@ fn names_that_lead_elsewhere_and_archives_of_others_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("x");
     let head = br#"{"format":"tether-backup","version":1,"tether":"0","made_at":"now"}"#;
-    for name in ["../x", "agents/../../x", "/etc/x", "agents/demo", "agents/claude/x", "log/2", "settings/other"] {
+    for name in
+        ["../x", "agents/../../x", "/etc/x", "agents/demo", "agents/claude/x", "log/2", "settings/other"]
+    {
         packed(&path, &[(HEAD, head), (name, b"x")]);
         let error = check(&path).expect_err("it is refused").to_string();
         assert!(error.contains("does not belong there"), "{name}: {error}");

@@ -34,12 +34,8 @@ impl Writer {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let file = tempfile::Builder::new().prefix(&format!(".{name}.")).suffix(".part").tempfile_in(folder);
         let packed = GzEncoder::new(BufWriter::new(file.map_err(&failed)?), Compression::new(4));
-        let mut writer = Self {
-            path: path.to_owned(),
-            tar: tar::Builder::new(packed),
-            pieces: 0,
-            end: End::default(),
-        };
+        let mut writer =
+            Self { path: path.to_owned(), tar: tar::Builder::new(packed), pieces: 0, end: End::default() };
         let head = Head {
             format: "tether-backup".to_owned(),
             version: VERSION,

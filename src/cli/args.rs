@@ -18,6 +18,8 @@ pub use daemon::{
     CompletionsArgs, InitArgs, LogsArgs, ManArgs, PairArgs, ServiceAction, ServiceArgs, StartArgs, StopArgs,
 };
 pub use data::{BackupArgs, MigrateArgs, RestoreArgs};
+pub use data::{
+    BackupArgs, MigrateArgs, RestoreArgs, SetupAction, SetupAgentsArgs, SetupArgs, SetupBridgeArgs,
 pub use mcp::{McpAction, McpArgs, McpEntryArgs};
 pub use servers::{ContextAction, ContextArgs, ServerAction, ServerArgs};
 pub use sessions::{
@@ -121,6 +123,8 @@ pub enum Command {
     Server(ServerArgs),
     /// List or show templates of sessions, for `new -t`
     Templates(TemplatesArgs),
+    /// Install agents and sign them in, or set a chat platform up, on the daemon's machine
+    Setup(SetupArgs),
     /// Take over sessions and settings of Tether 0.3.4, the Python program
     Migrate(MigrateArgs),
     /// Write all data to a file, also while the daemon runs

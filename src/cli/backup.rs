@@ -27,7 +27,9 @@ pub async fn run(args: BackupArgs, mut cx: Context) -> Result<(), Failure> {
 async fn write(args: &BackupArgs, data: &Data, cx: &mut Context) -> Result<(), Failure> {
     let mut pieces = match data {
         Data::Daemon(client) => Pieces::Daemon(client.backup().await?),
-        Data::Log(open) => Pieces::Log(open.log.backup().await.map_err(|error| Failure::text(error.to_string()))?),
+        Data::Log(open) => {
+            Pieces::Log(open.log.backup().await.map_err(|error| Failure::text(error.to_string()))?)
+        }
         Data::Nowhere => return Err(Failure::text("there are no data yet, so there is nothing to back up")),
     };
     let here = data.are_here(cx);
@@ -53,7 +55,8 @@ async fn write(args: &BackupArgs, data: &Data, cx: &mut Context) -> Result<(), F
     if content.settings {
         cx.out.line("  With config.env, which holds tokens: only you can read the file; keep it so.")?;
     } else if !here {
-        cx.out.line("  Without config.env and what our own agents keep, which lie on the daemon's machine.")?;
+        cx.out
+            .line("  Without config.env and what our own agents keep, which lie on the daemon's machine.")?;
     }
     Ok(cx.out.line("  Not in it: what agents keep themselves (~/.claude, ...), and work trees.")?)
 }
@@ -76,7 +79,9 @@ async fn log(pieces: &mut Pieces, writer: &mut Writer) -> Result<u64, Failure> {
     }
     match end {
         Some(there) if there == count && unpacker.is_empty() => Ok(count),
-        _ => Err(Failure::text("the data broke off half-way: nothing was written; try again (see: tether logs)")),
+        _ => Err(Failure::text(
+            "the data broke off half-way: nothing was written; try again (see: tether logs)",
+        )),
     }
 }
 

@@ -14,8 +14,8 @@ use super::init::yes_or_no;
 use super::output::{Column, is_interactive, one_line, short, table, terminal_width};
 use super::{Context, Failure};
 use crate::client::ClientError;
-use crate::config::file::{self, EnvFile};
 use crate::config;
+use crate::config::file::{self, EnvFile};
 use crate::daemon;
 use crate::migrate::{self, Left, Source, SourceError, Takeover};
 
@@ -148,7 +148,9 @@ async fn take_all(data: &Data, source: &Source, dry_run: bool, lines: &mut Vec<L
                     let is_known = known.contains(&session.id);
                     line.outcome = if is_known { "already_here" } else { "would_be_taken" };
                 } else {
-                    let taken = take(data, &elsewhere, PastSession { events: read.events, ..session.clone() }).await?;
+                    let taken =
+                        take(data, &elsewhere, PastSession { events: read.events, ..session.clone() })
+                            .await?;
                     line.outcome = if taken.taken { "taken" } else { "already_here" };
                     line.notes.extend(taken.notes);
                 }

@@ -42,6 +42,7 @@ mod resolve;
 mod server;
 mod restore;
 mod service;
+mod setup;
 mod start;
 mod status;
 mod stop;
@@ -228,6 +229,7 @@ async fn talk(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Server(args) => server::run(&args, cx).await,
         Command::Export(args) => export::run(&args, cx).await,
         Command::Mcp(args) => mcp::run(args, cx).await,
+        Command::Setup(args) => setup::run(args, cx).await,
         Command::Verify => verify::run(cx).await,
         Command::Doctor => doctor::run(cx).await,
         Command::Start(_)

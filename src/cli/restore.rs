@@ -36,7 +36,8 @@ pub fn run(args: RestoreArgs, mut cx: Context) -> Result<(), Failure> {
     file::private_folder(parent)?;
     // Removed with all that is in it, unless it was moved into its place.
     let fresh = tempfile::Builder::new().prefix(".tether-restore-").tempdir_in(parent);
-    let fresh = fresh.map_err(|error| Failure::text(format!("{} cannot be written: {error}", parent.display())))?;
+    let fresh =
+        fresh.map_err(|error| Failure::text(format!("{} cannot be written: {error}", parent.display())))?;
     let (restored, settings) = build(&args.file, fresh.path())?;
     if let Some(run) = restored.runs.iter().find(|run| is_running(run)) {
         return Err(Failure::text(format!(
@@ -80,7 +81,10 @@ fn lines(content: &Content) -> Vec<String> {
     let settings = if content.settings { "with config.env" } else { "without config.env" };
     vec![
         format!("It is whole: written by tether {} at {}.", content.tether, content.made_at),
-        format!("  {} entries of the log, {} files of our own agents, {settings}", content.entries, content.files),
+        format!(
+            "  {} entries of the log, {} files of our own agents, {settings}",
+            content.entries, content.files
+        ),
     ]
 }
 
@@ -236,7 +240,8 @@ fn put_settings(text: &[u8], replace: bool, cx: &Context) -> Result<Settings, Fa
         if !replace {
             return Ok(Settings::Left(path));
         }
-        let aside = path.with_file_name(format!("config.env.before-{}", Stamp::now().to_string().replace(':', "")));
+        let aside =
+            path.with_file_name(format!("config.env.before-{}", Stamp::now().to_string().replace(':', "")));
         file::write_private(&aside, &there)?;
         old = Some(aside);
     }

@@ -58,6 +58,7 @@ pub async fn open(settings: &Settings) -> Result<OpenHouse, DaemonError> {
         dev: settings.dev,
         allowed_hosts: settings.allowed_hosts.clone(),
         workers: threads(),
+        config_file: settings.config_file.clone(),
         log_file: settings.log.file.clone(),
         bridges,
         default_platform: settings.bridges.default_platform.clone(),

@@ -25,9 +25,9 @@ pub fn read(folder: &Path) -> Result<(Vec<Found>, Vec<Left>), SourceError> {
     }
     let copy = tempfile::Builder::new().prefix("tether-migrate-").tempdir();
     let copy = copy.map_err(|error| unreadable(&place, &error))?;
-    copy_whole(folder, copy.path()).map_err(|error| unreadable(&place, &error))?.ok_or_else(|| {
-        SourceError::InUse(place.clone())
-    })?;
+    copy_whole(folder, copy.path())
+        .map_err(|error| unreadable(&place, &error))?
+        .ok_or_else(|| SourceError::InUse(place.clone()))?;
     sessions(&copy.path().join(PARTS[0])).map_err(|error| match error {
         rusqlite::Error::SqliteFailure(_, Some(reason)) => SourceError::Unreadable { path: place, reason },
         other => unreadable(&place, &other),
@@ -126,8 +126,8 @@ fn messages(database: &Connection) -> rusqlite::Result<HashMap<String, Vec<PastE
     if tables == 0 {
         return Ok(said);
     }
-    let mut statement =
-        database.prepare("SELECT session_id, role, content, created_at FROM messages ORDER BY session_id, seq")?;
+    let mut statement = database
+        .prepare("SELECT session_id, role, content, created_at FROM messages ORDER BY session_id, seq")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (session, role): (String, String) = (row.get(0)?, row.get(1)?);

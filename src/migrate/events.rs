@@ -36,7 +36,8 @@ pub fn read(folder: &Path, fallback: Stamp) -> io::Result<Events> {
         read.notes.push(format!("{unreadable} lines of its log are no events"));
     }
     if last.missing > 0 {
-        read.notes.push(format!("{} events are in no log any more: they were rotated away twice", last.missing));
+        read.notes
+            .push(format!("{} events are in no log any more: they were rotated away twice", last.missing));
     }
     Ok(read)
 }
@@ -47,10 +48,8 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
         "" => Some(0),
         rest => rest.strip_prefix('.')?.parse::<u32>().ok(),
     };
-    let mut found: Vec<(u32, PathBuf)> = names(folder)?
-        .iter()
-        .filter_map(|name| Some((number(name)?, folder.join(name))))
-        .collect();
+    let mut found: Vec<(u32, PathBuf)> =
+        names(folder)?.iter().filter_map(|name| Some((number(name)?, folder.join(name)))).collect();
     found.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }

@@ -61,7 +61,9 @@ pub fn compare(theirs: &EnvFile, ours: Option<&EnvFile>) -> Takeover {
             takeover.left.push(Left::new(name, *why));
             continue;
         }
-        if name != setting.name && reversed.get(setting.name).is_some_and(|entry| !entry.value.trim().is_empty()) {
+        if name != setting.name
+            && reversed.get(setting.name).is_some_and(|entry| !entry.value.trim().is_empty())
+        {
             takeover.left.push(Left::new(name, format!("{} counts, which is there too", setting.name)));
             continue;
         }

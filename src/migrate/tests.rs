@@ -96,7 +96,10 @@ fn what_is_no_data_folder_or_damaged_is_told_and_stays_as_it_is() {
     let empty = tempfile::tempdir().expect("a folder");
     for nothing in [empty.path(), &home.path().join("nowhere")] {
         let error = read(nothing).expect_err("nothing is there").to_string();
-        assert!(error.contains(&nothing.display().to_string()) && error.contains("TETHER_AGENT_DATA_DIR"), "{error}");
+        assert!(
+            error.contains(&nothing.display().to_string()) && error.contains("TETHER_AGENT_DATA_DIR"),
+            "{error}"
+        );
     }
     let whole = std::fs::read(folder.join("sessions.db")).expect("it reads");
     for damaged in [&b"something else"[..], &whole[..5000]] {
@@ -156,7 +159,11 @@ fn lines_that_are_no_events_and_events_that_are_lost_are_counted() {
             ("1", "2026-01-01T00:00:06Z"),
         ]
     );
-    assert!(read.notes[0].starts_with("2 lines") && read.notes[1].starts_with("2 events"), "{:?}", read.notes);
+    assert!(
+        read.notes[0].starts_with("2 lines") && read.notes[1].starts_with("2 events"),
+        "{:?}",
+        read.notes
+    );
 }
 
 #[test]
@@ -164,16 +171,20 @@ fn what_was_said_stands_in_for_a_log_that_is_gone() {
     let home = home();
     let folder = data(home.path());
     let database = rusqlite::Connection::open(folder.join("sessions.db")).expect("it opens");
-    let id: String =
-        database.query_row("SELECT id FROM sessions WHERE name = 'Not begun'", [], |row| row.get(0)).expect("it is there");
+    let id: String = database
+        .query_row("SELECT id FROM sessions WHERE name = 'Not begun'", [], |row| row.get(0))
+        .expect("it is there");
     let says = "INSERT INTO messages (id, session_id, role, content, created_at, seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    for (seq, role, content) in [(2, "assistant", r#"[{"type":"text","text":"hi"}]"#), (1, "user", r#""hello""#)] {
+    for (seq, role, content) in
+        [(2, "assistant", r#"[{"type":"text","text":"hi"}]"#), (1, "user", r#""hello""#)]
+    {
         let row = (format!("msg_{seq}"), &id, role, content, "2026-01-01T00:00:00Z", seq);
         database.execute(says, row).expect("it writes");
     }
     drop(database);
     let read = events_of(&read(&folder).expect("it reads"), "Not begun");
-    let said: Vec<&str> = read.events.iter().map(|event| event.data["text"].as_str().unwrap_or_default()).collect();
+    let said: Vec<&str> =
+        read.events.iter().map(|event| event.data["text"].as_str().unwrap_or_default()).collect();
     assert_eq!(said, ["hello", "hi"]);
     assert_eq!(read.events[0].kind, "user_input");
 }
@@ -207,7 +218,8 @@ fn settings_are_compared_checked_and_those_that_nobody_knows_are_named() {
     let shown = serde_json::to_string(&takeover).expect("it serialises");
     assert!(!shown.contains("peer-token"), "{shown}");
 
-    let twice = EnvFile::parse(Path::new("x"), "TETHER_AGENT_PORT=1\nOPENAI_API_KEY=secret\nTETHER_AGENT_PORT=2\n");
+    let twice =
+        EnvFile::parse(Path::new("x"), "TETHER_AGENT_PORT=1\nOPENAI_API_KEY=secret\nTETHER_AGENT_PORT=2\n");
     let takeover = compare(&twice, None);
     assert_eq!(takeover.changes, [change("TETHER_AGENT_PORT", None, "2", "2")], "there the last one counts");
     assert_eq!(takeover.left[0].what, "OPENAI_API_KEY");

@@ -40,7 +40,11 @@ async fn a_backup_of_a_daemon_at_work_is_restored_elsewhere_and_all_is_there() {
         (events(&stage.api, &id).await.len() > 20).then_some(())
     })
     .await;
-    stage.api.put("/api/trusted-directories", json!({ "path": stage.home.work(), "trusted": true })).await.ok();
+    stage
+        .api
+        .put("/api/trusted-directories", json!({ "path": stage.home.work(), "trusted": true }))
+        .await
+        .ok();
     let config = stage.home.path().join(".config/tether/config.env");
     std::fs::create_dir_all(config.parent().expect("a folder")).expect("made");
     std::fs::write(&config, "TETHER_AGENT_SESSION_RETENTION_DAYS=9\n").expect("written");
@@ -59,7 +63,8 @@ async fn a_backup_of_a_daemon_at_work_is_restored_elsewhere_and_all_is_there() {
     let other = Home::new();
     let restored = tether(&other, &["restore", &text(&file), "--json"]).await.json();
     assert_eq!((&restored["sessions"], &restored["settings"]), (&json!(1), &json!("stored")), "{restored}");
-    let stored = std::fs::read_to_string(other.path().join(".config/tether/config.env")).expect("it is there");
+    let stored =
+        std::fs::read_to_string(other.path().join(".config/tether/config.env")).expect("it is there");
     assert_eq!(stored, "TETHER_AGENT_SESSION_RETENTION_DAYS=9\n");
     let mut daemon = Daemon::new(&other, None);
     daemon.start().await;
@@ -99,7 +104,9 @@ async fn data_that_are_there_are_replaced_only_by_force_and_put_aside() {
     std::fs::write(&half, &whole[..whole.len() / 2]).expect("written");
     let stranger = home.path().join("notes.txt");
     std::fs::write(&stranger, "not a backup").expect("written");
-    for (file, words) in [(&half, "damaged"), (&stranger, "no backup of tether"), (&home.path().join("gone"), "gone")] {
+    for (file, words) in
+        [(&half, "damaged"), (&stranger, "no backup of tether"), (&home.path().join("gone"), "gone")]
+    {
         let said = tether(&home, &["restore", "--force", &text(file)]).await;
         assert!(said.code == 1 && said.err.contains(words), "{said:?}");
     }
@@ -112,9 +119,13 @@ async fn data_that_are_there_are_replaced_only_by_force_and_put_aside() {
     assert_eq!(api.session(&first).await["name"], "First");
     api.get(&format!("/api/sessions/{second}")).await.error(404, "NOT_FOUND");
     daemon.terminate().await;
-    tether_with(&home, &["restore", &text(&offline)], &[("TETHER_AGENT_DATA_DIR", &text(&home.path().join("new")))])
-        .await
-        .ok();
+    tether_with(
+        &home,
+        &["restore", &text(&offline)],
+        &[("TETHER_AGENT_DATA_DIR", &text(&home.path().join("new")))],
+    )
+    .await
+    .ok();
     let left: Vec<_> = std::fs::read_dir(home.path().join(".local/share")).expect("it lists").collect();
     assert_eq!(left.len(), 2, "the data and what was put aside: {left:?}");
 }
@@ -132,8 +143,9 @@ async fn a_turn_that_ran_when_the_backup_was_made_goes_on_after_the_restore() {
     let alive = tether(&home, &["restore", "--force", &text(&file)]).await;
     assert!(alive.code == 1 && alive.err.contains("tether stop --agents"), "{alive:?}");
     daemon.start().await;
-    tether(&home, &["stop", "--agents"]).await.ok();
-    daemon.ended(30).await;
+    let stop = ["stop", "--agents"];
+    let (stopped, _) = tokio::join!(tether(&home, &stop), daemon.ended(30));
+    stopped.ok();
     tether(&home, &["restore", "--force", &text(&file)]).await.ok();
     daemon.start().await;
     eventually("the session comes back by itself", 60, || async {
@@ -156,7 +168,13 @@ async fn a_paired_device_cannot_fetch_all_data() {
         .await
         .expect("it answers");
     assert!(login.status().is_success(), "{}", login.status());
-    let cookie = login.headers()["set-cookie"].to_str().expect("a text").split(';').next().expect("a cookie").to_owned();
+    let cookie = login.headers()["set-cookie"]
+        .to_str()
+        .expect("a text")
+        .split(';')
+        .next()
+        .expect("a cookie")
+        .to_owned();
     let ask = |cookie: String| {
         reqwest::Client::new()
             .get(format!("http://127.0.0.1:{}/api/backup", stage.home.port))

@@ -461,3 +461,47 @@ async fn pull_requests_go_through_the_persons_own_programs() {
     let refused = stage.api.post(&route(&id, "/pr"), json!({ "title": "x", "auto_push": false })).await;
     assert_eq!(refused.error(422, "GIT_ERROR"), "glab: not signed in");
 }
+
+#[tokio::test]
+async fn a_slow_clone_under_a_key_is_made_once_and_holds_up_no_other_key() {
+    let mut home = Home::new();
+    let remote = lays_repository(&home);
+    let (started, go) = (home.path().join("started"), home.path().join("go"));
+    let real = String::from_utf8(Command::new("which").arg("git").output().expect("which runs").stdout)
+        .expect("a text");
+    let script = format!(
+        "case \" $* \" in *\" clone \"*) echo x >> {}; while [ ! -e {} ]; do sleep 0.02; done;; esac\nexec {} \"$@\"",
+        started.display(),
+        go.display(),
+        real.trim()
+    );
+    program(&home.path().join("slow/git"), &script);
+    let path =
+        format!("{}:{}", home.path().join("slow").display(), std::env::var("PATH").unwrap_or_default());
+    home.extra.insert("PATH".into(), path);
+    let stage = Stage::bare_in(home).await;
+    let create = |key: &'static str, body: Value| {
+        let request = stage.api.request(reqwest::Method::POST, "/api/sessions");
+        request.header("Idempotency-Key", key).json(&body).send()
+    };
+    let cloned = json!({ "clone_url": format!("file://{}", remote.display()), "agent_name": "rig" });
+    let first = tokio::spawn(create("k", cloned.clone()));
+    let clones = || crate::harness::lines(&started).len();
+    eventually("the clone begins", 20, || async { (clones() > 0).then_some(()) }).await;
+    first.abort();
+    assert!(first.await.is_err_and(|gone| gone.is_cancelled()), "the client went away");
+
+    let free = create("l", json!({ "agent_name": "other" })).await.expect("it answers");
+    assert_eq!(free.status(), 201, "another key is not held up");
+    let other = create("k", json!({ "agent_name": "other" })).await.expect("it answers");
+    assert_eq!(other.status(), 422);
+    let again = tokio::spawn(create("k", cloned.clone()));
+    std::fs::write(&go, "").expect("written");
+    let made: Value = again.await.expect("it ran").expect("it answers").json().await.expect("a session");
+    let known: Value = create("k", cloned).await.expect("it answers").json().await.expect("a session");
+    assert_eq!((&made["id"], made["clone_url"].is_string()), (&known["id"], true), "{made}");
+    let sessions = stage.api.get("/api/sessions").await.ok();
+    let of_it =
+        sessions.as_array().expect("a list").iter().filter(|one| one["clone_url"].is_string()).count();
+    assert_eq!((of_it, clones()), (1, 1), "{sessions}");
+}

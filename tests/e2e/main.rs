@@ -40,6 +40,7 @@ mod random_kills;
 mod render;
 mod security;
 mod server;
+mod setup;
 mod slack;
 mod slack_faults;
 mod stall;

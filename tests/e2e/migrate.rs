@@ -31,7 +31,8 @@ async fn sessions_move_over_through_the_daemon_once_and_the_source_stays_as_it_i
     assert_eq!(stage.api.get("/api/sessions").await.ok(), json!([]), "nothing was done");
 
     let report = stage.cli(&["migrate", &data, "--json", "--no-settings"]).await.json();
-    for (name, events) in [("Größe prüfen", 20), ("Not begun", 0), ("Broken", 4), ("Waits", 3), ("Long", 92)] {
+    for (name, events) in [("Größe prüfen", 20), ("Not begun", 0), ("Broken", 4), ("Waits", 3), ("Long", 92)]
+    {
         let line = line(&report, name);
         assert!(line["events"].as_u64() >= Some(events), "{line}");
         assert_eq!(line["outcome"], "taken", "{line}");
@@ -43,13 +44,17 @@ async fn sessions_move_over_through_the_daemon_once_and_the_source_stays_as_it_i
         all.iter().find(|one| one["name"] == name).unwrap_or(&Value::Null)["state"].clone()
     };
     assert_eq!(sessions.as_array().map(Vec::len), Some(6));
-    assert_eq!((state("Not begun"), state("Broken"), state("Waits")), (json!("CREATED"), json!("ERROR"), json!("RUNNING")));
+    assert_eq!(
+        (state("Not begun"), state("Broken"), state("Waits")),
+        (json!("CREATED"), json!("ERROR"), json!("RUNNING"))
+    );
 
     let long = line(&report, "Long")["id"].as_str().expect("an id").to_owned();
     let all = events(&stage, &long).await;
     let seqs: Vec<u64> = all.iter().map(|event| event["seq"].as_u64().expect("a number")).collect();
     assert_eq!(seqs, (1..=92).collect::<Vec<_>>());
-    let written = std::fs::read_to_string(peer.data().join(format!("sessions/{long}/events.jsonl.1"))).expect("read");
+    let written =
+        std::fs::read_to_string(peer.data().join(format!("sessions/{long}/events.jsonl.1"))).expect("read");
     for (theirs, ours) in written.lines().zip(&all) {
         let theirs: Value = serde_json::from_str(theirs).expect("an event");
         assert_eq!(&theirs, ours, "what was rotated away is here as it was written");
@@ -174,7 +179,8 @@ async fn claude_goes_on_with_the_conversation_that_it_had_there() {
     let project = tempfile::Builder::new().prefix("t-").rand_bytes(10).tempdir_in("/tmp").expect("a folder");
     peer.works_in(project.path(), &stage.home.path().join("claude"));
     let before = hashes(&peer.0);
-    let report = stage.cli(&["migrate", &peer.data().display().to_string(), "--json", "--no-settings"]).await.json();
+    let report =
+        stage.cli(&["migrate", &peer.data().display().to_string(), "--json", "--no-settings"]).await.json();
     let line = line(&report, "Claude's");
     assert_eq!(line["notes"], json!([]), "{line}");
     let id = line["id"].as_str().expect("an id");
@@ -185,7 +191,7 @@ async fn claude_goes_on_with_the_conversation_that_it_had_there() {
     let mut seen = stage.follow(id);
     stage.api.input(id, "SAY and nine").await;
     seen.until("the answer to the new input", 60, |events| {
-        events.iter().any(|event| event.kind == "output" && event.text("text").contains("and nine"))
+        events.iter().any(|event| event.kind == "output_final" && event.text("text") == "and nine")
     })
     .await;
     let body = stage.model().bodies().pop().expect("the model was asked").to_string();

@@ -105,7 +105,8 @@ pub struct Backup {
 impl Log {
     /// Begins a backup of what there is now.
     pub async fn backup(&self) -> Result<Backup, LogError> {
-        let Snapshot { entries, sessions } = self.addr.send(TakeSnapshot).await.unwrap_or(Err(LogError::Closed))?;
+        let Snapshot { entries, sessions } =
+            self.addr.send(TakeSnapshot).await.unwrap_or(Err(LogError::Closed))?;
         Ok(Backup {
             log: self.clone(),
             rest: entries,
@@ -155,7 +156,8 @@ impl Backup {
         let Some((session, last)) = self.sessions.front().cloned() else { return Ok(()) };
         if self.after < last {
             let limit = usize::try_from(last - self.after).unwrap_or(usize::MAX);
-            let read = ReadEvents { session: session.clone(), after: self.after, limit, max_bytes: PIECE_BYTES };
+            let read =
+                ReadEvents { session: session.clone(), after: self.after, limit, max_bytes: PIECE_BYTES };
             let frames = self.log.read_events(read).await?;
             if frames.is_empty() {
                 self.gone.insert(session);
@@ -194,7 +196,11 @@ fn belongs_to(key: &[u8], value: &[u8], sessions: &BTreeSet<SessionId>) -> bool 
         Some(kind) if *kind == Kind::ApprovalOrdinal as u8 => {
             keys::parse_approval_ordinal_value(value).map(|(session, _)| session)
         }
-        Some(kind) if [Kind::Bridge, Kind::Device, Kind::Trust, Kind::Meta].iter().any(|k| *k as u8 == *kind) => None,
+        Some(kind)
+            if [Kind::Bridge, Kind::Device, Kind::Trust, Kind::Meta].iter().any(|k| *k as u8 == *kind) =>
+        {
+            None
+        }
         _ => keys::split(key).map(|(session, _)| session),
     };
     session.is_some_and(|session| sessions.contains(&session))
@@ -205,7 +211,8 @@ impl Ledger {
         self.commit();
         let store = self.trusted()?;
         let events = Kind::Event.all();
-        let all_else = [KeyRange { start: vec![0], end: events.start }, KeyRange { start: events.end, end: vec![255] }];
+        let all_else =
+            [KeyRange { start: vec![0], end: events.start }, KeyRange { start: events.end, end: vec![255] }];
         let own = [keys::meta("probe"), keys::meta("deleted")];
         let mut kept = Vec::new();
         for range in &all_else {
@@ -333,7 +340,10 @@ impl Restoring {
             })
             .map_err(said)?;
         if count != self.count {
-            return Err(RestoreError::Store(format!("{} entries were written, and {count} are there", self.count)));
+            return Err(RestoreError::Store(format!(
+                "{} entries were written, and {count} are there",
+                self.count
+            )));
         }
         schema::settle(&mut *store, schema::VERSION, schema::MIGRATIONS).map_err(said)?;
         let read_model = ReadModel::default();

@@ -48,7 +48,8 @@ async fn what_is_taken_while_it_is_written_to_is_what_held_then_and_comes_back()
         log.append(append(&a, drafts(&[&long]), vec![])).await.expect("it appends");
     }
     log.append(append(&b, drafts(&["b1"]), vec![])).await.expect("it appends");
-    let save = SaveBridge { bridge: "slack".into(), entries: vec![("x".into(), Some(Bytes::from_static(b"1")))] };
+    let save =
+        SaveBridge { bridge: "slack".into(), entries: vec![("x".into(), Some(Bytes::from_static(b"1")))] };
     log.save_bridge(save).await.expect("it saves");
     let mut backup = log.backup().await.expect("it begins");
     let first = backup.next().await.expect("it reads").expect("a piece");
@@ -80,7 +81,9 @@ async fn a_session_that_is_deleted_meanwhile_is_left_out_whole() {
     let (a, b) = (make(&log).await, make(&log).await);
     for id in [&a, &b] {
         for _ in 0..9 {
-            log.append(append(id, drafts(&["x".repeat(300_000).as_str()]), vec![])).await.expect("it appends");
+            log.append(append(id, drafts(&["x".repeat(300_000).as_str()]), vec![]))
+                .await
+                .expect("it appends");
         }
     }
     let mut backup = log.backup().await.expect("it begins");
@@ -116,7 +119,8 @@ async fn half_a_row_foreign_bytes_and_a_log_with_a_hole_are_not_taken() {
     assert!(put_back(&data.path().join("b"), unversioned).is_err());
     put_back(&data.path().join("c"), whole.clone()).expect("it is whole");
     assert!(put_back(&data.path().join("c"), whole).is_err(), "there is one");
-    for foreign in [&[0, 0, 0, 0][..], &[0xff, 0xff, 0xff, 0xfe], &[0, 0, 0, 1, b'e', 0xff, 0xff, 0xff, 0xff]] {
+    for foreign in [&[0, 0, 0, 0][..], &[0xff, 0xff, 0xff, 0xfe], &[0, 0, 0, 1, b'e', 0xff, 0xff, 0xff, 0xff]]
+    {
         let mut unpacker = Unpacker::default();
         unpacker.push(foreign);
         assert_eq!(unpacker.next(), Err(RestoreError::Foreign), "{foreign:?}");

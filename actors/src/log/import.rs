@@ -131,9 +131,9 @@ impl Handler<ImportSession> for EventLog {
 mod tests {
     use serde_json::json;
 
+    use super::super::Committed;
     use super::super::memory_store::{MemoryDisk, MemoryFault};
     use super::super::tests::{append, drafts, read, record};
-    use super::super::Committed;
     use super::*;
     use crate::domain::event::Envelope;
 
@@ -165,7 +165,9 @@ mod tests {
         let frames = log.read_events(read(&id, 0)).await.expect("it reads");
         assert_eq!(frames.iter().map(|frame| frame.seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
         let text = String::from_utf8_lossy(&frames[1].json).into_owned();
-        assert!(text.starts_with(&format!(r#"{{"session_id":"{id}","ts":"2020-01-02T03:04:01.500Z","seq":2,"type":"output","#)));
+        assert!(text.starts_with(&format!(
+            r#"{{"session_id":"{id}","ts":"2020-01-02T03:04:01.500Z","seq":2,"type":"output","#
+        )));
         let second: Envelope = serde_json::from_slice(&frames[1].json).expect("an envelope");
         assert_eq!(second.data["n"], 1);
     }

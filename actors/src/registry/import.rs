@@ -221,9 +221,9 @@ fn told_by(events: &[PastEvent]) -> Told {
         match kind.as_str() {
             "user_input" => told.inputs += 1,
             "output" => {
-                let line = text("text").and_then(|text| text.lines().rev().find(|line| !line.trim().is_empty()));
-                told.last_line =
-                    line.map(|line| naming::shorten(line.trim(), LAST_LINE)).or(told.last_line);
+                let line =
+                    text("text").and_then(|text| text.lines().rev().find(|line| !line.trim().is_empty()));
+                told.last_line = line.map(|line| naming::shorten(line.trim(), LAST_LINE)).or(told.last_line);
             }
             "header" => told.model = text("model").map(str::to_owned).or(told.model),
             "metadata" => {
@@ -246,12 +246,7 @@ fn told_by(events: &[PastEvent]) -> Told {
 }
 
 /// Sees to it that its agent goes on with the conversation that it had, if that is on this machine.
-async fn go_on_with(
-    record: &mut SessionRecord,
-    log: &Log,
-    elsewhere: &Elsewhere,
-    notes: &mut Vec<String>,
-) {
+async fn go_on_with(record: &mut SessionRecord, log: &Log, elsewhere: &Elsewhere, notes: &mut Vec<String>) {
     let session = &mut record.session;
     let Some(conversation) = session.runner_session_id.clone() else {
         if record.turn > 0 {
@@ -274,14 +269,21 @@ async fn go_on_with(
         None => None,
     };
     let Some((runner, (found, taken))) = found else {
-        notes.push(format!("its conversation {conversation} is not on this machine: the next input begins another"));
+        notes.push(format!(
+            "its conversation {conversation} is not on this machine: the next input begins another"
+        ));
         session.runner_session_id = None;
         return;
     };
     record.conversation = Some(found.conversation());
     record.conversation_begun = true;
-    record.attached =
-        Some(Attached { runner, id: found.id.clone(), cursor: taken.cursor, total: taken.total, own: Vec::new() });
+    record.attached = Some(Attached {
+        runner,
+        id: found.id.clone(),
+        cursor: taken.cursor,
+        total: taken.total,
+        own: Vec::new(),
+    });
 }
 
 #[cfg(test)]

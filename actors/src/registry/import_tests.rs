@@ -51,7 +51,8 @@ fn record(log: &Log) -> SessionRecord {
 }
 
 async fn told(log: &Log) -> Vec<Envelope> {
-    let read = ReadEvents { session: "sess_0123456789ab".into(), after: 0, limit: 100, max_bytes: usize::MAX };
+    let read =
+        ReadEvents { session: "sess_0123456789ab".into(), after: 0, limit: 100, max_bytes: usize::MAX };
     let frames = log.read_events(read).await.expect("it reads");
     frames.iter().map(|frame| serde_json::from_slice(&frame.json).expect("an envelope")).collect()
 }
@@ -101,12 +102,17 @@ async fn a_turn_that_ran_waits_and_an_open_question_is_never_a_yes() {
 
     let log = Log::in_memory();
     let ask = |id: &str| event("permission_request", json!({ "request_id": id }));
-    let events = [ask("old"), event("user_input", json!({})), ask("a"), ask("b"), ask("b"), event("permission_resolved", json!({ "request_id": "a" }))];
-    let done = take(
-        &log,
-        past(json!({ "state": "RUNNING", "external_agent_name": "mine", "events": events })),
-    )
-    .await;
+    let events = [
+        ask("old"),
+        event("user_input", json!({})),
+        ask("a"),
+        ask("b"),
+        ask("b"),
+        event("permission_resolved", json!({ "request_id": "a" })),
+    ];
+    let done =
+        take(&log, past(json!({ "state": "RUNNING", "external_agent_name": "mine", "events": events })))
+            .await;
     assert_eq!(done.notes, ["the question b was open: its agent is told to ask again"]);
     assert_eq!(record(&log).session.state, SessionState::Running, "its agent goes on");
     let all = told(&log).await;

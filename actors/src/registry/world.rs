@@ -519,9 +519,7 @@ pub(super) async fn new_record(new: NewSession, restart_policy: RestartPolicy) -
         None => false,
     };
     let branch = match new.directory.clone().filter(|_| has_git) {
-        Some(directory) => {
-            tokio::task::spawn_blocking(move || branch_of(&directory)).await.ok().flatten()
-        }
+        Some(directory) => tokio::task::spawn_blocking(move || branch_of(&directory)).await.ok().flatten(),
         None => None,
     };
     let external = new.external_agent.is_some();

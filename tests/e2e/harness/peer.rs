@@ -65,7 +65,10 @@ pub fn hashes(folder: &Path) -> BTreeMap<PathBuf, String> {
             if path.is_dir() {
                 folders.push(path);
             } else {
-                all.insert(path.clone(), hex::encode(Sha256::digest(std::fs::read(&path).expect("it reads"))));
+                all.insert(
+                    path.clone(),
+                    hex::encode(Sha256::digest(std::fs::read(&path).expect("it reads"))),
+                );
             }
         }
     }
