@@ -13,8 +13,12 @@ use tether_actors::log::{FolderLock, RestoreError, Restored, Restoring};
 
 use super::args::RestoreArgs;
 use super::{Context, Failure};
-use crate::backup::{self, BackupError, Content, Member, OWN_AGENTS};
+use crate::backup::{self, BackupError, Content, Member};
 use crate::config::{self, file};
+
+/// What a restore puts in the place of what is there: the log (and what a start that was cut short left of it), and what
+/// belongs to agents.
+const OURS: [&str; 4] = ["log", "log.old", "log.new", "agents"];
 
 /// Checks the file, and puts it back.
 pub fn run(args: RestoreArgs, mut cx: Context) -> Result<(), Failure> {
@@ -25,7 +29,7 @@ pub fn run(args: RestoreArgs, mut cx: Context) -> Result<(), Failure> {
     let data = config::data_dir_of(&cx.sources)
         .ok_or_else(|| Failure::text("there is no home folder: set HOME or TETHER_AGENT_DATA_DIR"))?;
     let _held = hold(&data)?;
-    let has_data = ["log", "log.old"].iter().any(|name| data.join(name).exists());
+    let has_data = OURS.iter().any(|name| data.join(name).exists());
     if has_data && !args.force {
         return Err(Failure::text(format!(
             "{} holds data already: with --force they are put aside, and nothing of them is lost",
@@ -46,7 +50,7 @@ pub fn run(args: RestoreArgs, mut cx: Context) -> Result<(), Failure> {
             run.pid.unwrap_or_default()
         )));
     }
-    let aside = swap(&data, fresh.path(), has_data)?;
+    let aside = swap(&data, fresh.path())?;
     let settings = match settings {
         Some(text) => put_settings(&text, args.settings, &cx)?,
         None => Settings::None,
@@ -131,64 +135,37 @@ fn is_running(run: &RunRecord) -> bool {
     is_alive(Identity { pid, started })
 }
 
-/// Moves what was built into its place. Answers where that went which was there.
-fn swap(data: &Path, fresh: &Path, has_data: bool) -> Result<Option<PathBuf>, Failure> {
-    let moved = |from: &Path, to: &Path| {
-        std::fs::rename(from, to).map_err(|error| {
-            Failure::text(format!("{} could not be moved to {}: {error}", from.display(), to.display()))
-        })
-    };
-    let mut aside = None;
-    if has_data {
-        let mut name = data.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".before-{}", Stamp::now().to_string().replace(':', "")));
-        let place = data.with_file_name(name);
-        if place.exists() {
-            return Err(Failure::text(format!("{} is there already: try again", place.display())));
-        }
-        moved(data, &place)?;
-        aside = Some(place);
-    }
-    let put = if data.exists() { put_into(data, fresh, &moved) } else { put_whole(data, fresh) };
-    if let (Err(_), Some(aside)) = (&put, &aside) {
-        // Back to what it was.
-        let _ = std::fs::remove_dir_all(data);
-        moved(aside, data)?;
-    }
-    put?;
-    if let Some(parent) = data.parent() {
-        std::fs::File::open(parent).and_then(|parent| parent.sync_all())?;
-    }
-    Ok(aside)
-}
-
-/// The data folder is not there: a new one.
-fn put_whole(data: &Path, fresh: &Path) -> Result<(), Failure> {
+/// Moves what was built into its place. Answers where that went which was there. Work trees, clones and whatever else
+/// lies in the data folder stay where they are: restored sessions go on in them.
+fn swap(data: &Path, fresh: &Path) -> Result<Option<PathBuf>, Failure> {
     file::private_folder(data)?;
-    for name in ["log", "agents"] {
-        let from = fresh.join(name);
-        if from.exists() {
-            std::fs::rename(&from, data.join(name))?;
-        }
+    let there: Vec<&str> = OURS.into_iter().filter(|name| data.join(name).exists()).collect();
+    let aside = data.join(format!("before-restore-{}", Stamp::now().to_string().replace(':', "")));
+    if aside.exists() {
+        return Err(Failure::text(format!("{} is there already: try again", aside.display())));
     }
-    Ok(())
-}
-
-/// It is there and holds no data of ours, but perhaps something else.
-fn put_into(
-    data: &Path,
-    fresh: &Path,
-    moved: &dyn Fn(&Path, &Path) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    for agent in OWN_AGENTS {
-        let (from, to) = (fresh.join("agents").join(agent), data.join("agents").join(agent));
-        if from.exists() && !to.exists() {
-            file::private_folder(&data.join("agents"))?;
-            moved(&from, &to)?;
-        }
+    let mut done: Vec<(PathBuf, PathBuf)> = Vec::new();
+    let mut moves: Vec<(PathBuf, PathBuf)> =
+        there.iter().map(|name| (data.join(name), aside.join(name))).collect();
+    // The log comes last, because it makes all of it data.
+    moves.extend(["agents", "log"].map(|name| (fresh.join(name), data.join(name))));
+    if !there.is_empty() {
+        file::private_folder(&aside)?;
     }
-    // Last, because it makes them data.
-    moved(&fresh.join("log"), &data.join("log"))
+    for (from, to) in moves.into_iter().filter(|(from, _)| from.starts_with(data) || from.exists()) {
+        if let Err(error) = std::fs::rename(&from, &to) {
+            // Back to what it was, the newest first.
+            for (from, to) in done.iter().rev() {
+                let _ = std::fs::rename(to, from);
+            }
+            let _ = std::fs::remove_dir(&aside);
+            let words = format!("{} could not be moved to {}: {error}", from.display(), to.display());
+            return Err(Failure::text(words));
+        }
+        done.push((from, to));
+    }
+    std::fs::File::open(data).and_then(|data| data.sync_all())?;
+    Ok((!there.is_empty()).then_some(aside))
 }
 
 /// What became of the settings in a backup.

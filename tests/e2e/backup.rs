@@ -96,6 +96,7 @@ async fn data_that_are_there_are_replaced_only_by_force_and_put_aside() {
     // Without a daemon it works as well.
     let offline = home.path().join("second.backup");
     tether(&home, &["backup", &text(&offline)]).await.ok();
+    std::fs::create_dir_all(data(&home).join("workspaces/mine")).expect("made");
     let before = hashes(&data(&home));
     let refused = tether(&home, &["restore", &text(&file)]).await;
     assert!(refused.code == 1 && refused.err.contains("--force"), "{refused:?}");
@@ -114,7 +115,8 @@ async fn data_that_are_there_are_replaced_only_by_force_and_put_aside() {
 
     let restored = tether(&home, &["restore", "--force", &text(&file), "--json"]).await.json();
     let aside = PathBuf::from(restored["put_aside"].as_str().expect("a folder"));
-    assert!(aside.join("log").is_dir(), "{restored}");
+    assert!(aside.join("log").is_dir() && aside.starts_with(data(&home)), "{restored}");
+    assert!(data(&home).join("workspaces/mine").is_dir(), "what is not ours to replace stays");
     daemon.start().await;
     assert_eq!(api.session(&first).await["name"], "First");
     api.get(&format!("/api/sessions/{second}")).await.error(404, "NOT_FOUND");
@@ -127,7 +129,7 @@ async fn data_that_are_there_are_replaced_only_by_force_and_put_aside() {
     .await
     .ok();
     let left: Vec<_> = std::fs::read_dir(home.path().join(".local/share")).expect("it lists").collect();
-    assert_eq!(left.len(), 2, "the data and what was put aside: {left:?}");
+    assert_eq!(left.len(), 1, "nothing half-built is left: {left:?}");
 }
 
 #[tokio::test]
