@@ -470,7 +470,7 @@ async fn a_slow_clone_under_a_key_is_made_once_and_holds_up_no_other_key() {
     let real = String::from_utf8(Command::new("which").arg("git").output().expect("which runs").stdout)
         .expect("a text");
     let script = format!(
-        "case \" $* \" in *\" clone \"*) echo x >> {}; while [ ! -e {} ]; do sleep 0.02; done;; esac\nexec {} \"$@\"",
+        "case \" $* \" in *\" fetch \"*) echo x >> {}; while [ ! -e {} ]; do sleep 0.02; done;; esac\nexec {} \"$@\"",
         started.display(),
         go.display(),
         real.trim()

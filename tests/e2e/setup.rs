@@ -137,7 +137,7 @@ async fn a_chat_platform_is_set_up_and_the_person_told_what_comes_next() {
             "bridge",
             "discord",
             "--set",
-            "DISCORD_BOT_TOKEN=secret",
+            "DISCORD_BOT_TOKEN=hush",
             "--set",
             "DISCORD_CHANNEL_ID=55",
         ])
@@ -146,7 +146,7 @@ async fn a_chat_platform_is_set_up_and_the_person_told_what_comes_next() {
     assert!(said.contains("tether stop, then tether start"), "{said}");
     let stored =
         std::fs::read_to_string(stage.home.path().join(".config/tether/config.env")).expect("stored");
-    assert_eq!(stored, "DISCORD_BOT_TOKEN=secret\nDISCORD_CHANNEL_ID=55\n");
+    assert_eq!(stored, "DISCORD_BOT_TOKEN=hush\nDISCORD_CHANNEL_ID=55\n");
     let vars = stage.api.get("/api/setup/bridge/vars/discord").await;
-    assert!(!vars.text.contains("secret") && vars.ok()["vars"][0]["set"] == true);
+    assert!(!vars.text.contains("hush") && vars.ok()["vars"][0]["set"] == true);
 }
