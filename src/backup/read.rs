@@ -151,7 +151,7 @@ impl Reader {
             return Err(self.damaged(format!("{name:?} does not belong there")));
         }
         self.unpacker.push(bytes);
-        while let Some(item) = self.unpacker.next().map_err(|error| self.damaged(error.to_string()))? {
+        while let Some(item) = self.unpacker.take().map_err(|error| self.damaged(error.to_string()))? {
             if self.ended_at.is_some() {
                 return Err(self.damaged("the log goes on behind its end"));
             }

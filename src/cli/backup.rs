@@ -67,7 +67,7 @@ async fn log(pieces: &mut Pieces, writer: &mut Writer) -> Result<u64, Failure> {
     let (mut count, mut end) = (0, None);
     while let Some(piece) = pieces.next().await? {
         unpacker.push(&piece);
-        while let Some(item) = unpacker.next().map_err(|error| Failure::text(error.to_string()))? {
+        while let Some(item) = unpacker.take().map_err(|error| Failure::text(error.to_string()))? {
             match item {
                 Item::Entry(_) => count += 1,
                 Item::End(there) => end = Some(there),

@@ -54,6 +54,9 @@ pub async fn run(mut cx: Context) -> Result<(), Failure> {
         Ok(settings) => {
             findings.extend(configuration(&settings));
             findings.push(data_folder(&settings.data_dir, settings.disk_floor_mib));
+            findings.extend(super::migrate::finding(&settings.data_dir).map(|text| {
+                note("moving over", text, "tether migrate (those that are here already stay as they are)")
+            }));
             Some(settings)
         }
         Err(error) => {

@@ -13,11 +13,14 @@ use super::data::Data;
 use super::init::yes_or_no;
 use super::output::{Column, is_interactive, one_line, short, table, terminal_width};
 use super::{Context, Failure};
-use crate::client::ClientError;
-use crate::config;
+use crate::client::{Client, ClientError};
 use crate::config::file::{self, EnvFile};
+use crate::config::{self, Connection, Sources};
 use crate::daemon;
 use crate::migrate::{self, Left, Source, SourceError, Takeover};
+
+/// What every release of the other program gives as its version (`contract`: health).
+const THEIR_VERSION: &str = "0.2.0";
 
 /// What became of one session.
 #[derive(Debug, Serialize)]
@@ -61,6 +64,7 @@ pub async fn run(args: MigrateArgs, mut cx: Context) -> Result<(), Failure> {
             .ok_or_else(|| Failure::text("there is no home folder: name the data folder to take over"))?,
     };
     let source = migrate::read(&folder)?;
+    refuse_while_it_runs(&args, &cx).await?;
     let mut report = Report {
         source: source.folder.clone(),
         dry_run: args.dry_run,
@@ -93,6 +97,33 @@ pub async fn run(args: MigrateArgs, mut cx: Context) -> Result<(), Failure> {
             report.source.display()
         )),
     }?)
+}
+
+/// For `tether doctor`: whether sessions of the other program lie in the data folder, and ours are none yet.
+pub(super) fn finding(folder: &Path) -> Option<String> {
+    let is_new = !folder.join("log").exists();
+    let count = if is_new { migrate::read(folder).ok()?.sessions.len() } else { 0 };
+    (count > 0).then(|| format!("{} holds {count} sessions of Tether 0.3.4", folder.display()))
+}
+
+/// The other program is to be stopped first: it would go on with the very sessions that are taken over. Asked at the
+/// address that its own settings name, and at the one that ours do.
+async fn refuse_while_it_runs(args: &MigrateArgs, cx: &Context) -> Result<(), Failure> {
+    let theirs = match args.config.as_deref().map(EnvFile::read) {
+        Some(Ok(Some(file))) => Some(Sources { personal: Some(file), ..Sources::default() }),
+        _ => None,
+    };
+    for sources in [Some(&cx.sources), theirs.as_ref()].into_iter().flatten() {
+        let Ok(connection) = Connection::read(sources) else { continue };
+        let client = Client::new(connection)?;
+        if client.health().await.is_ok_and(|health| health.version == THEIR_VERSION) {
+            return Err(Failure::text(format!(
+                "Tether 0.3.4 itself answers at {}: stop it first, or its sessions go on in two places",
+                client.url()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The ids that are taken, for a dry run.

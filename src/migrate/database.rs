@@ -70,7 +70,7 @@ fn sessions(path: &Path) -> rusqlite::Result<(Vec<Found>, Vec<Left>)> {
     let database = Connection::open_with_flags(path, flags)?;
     let mut said = messages(&database)?;
     let mut statement = database.prepare("SELECT * FROM sessions ORDER BY created_at, rowid")?;
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut rows = statement.query([])?;
     let (mut found, mut left) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {
@@ -109,7 +109,7 @@ fn session(mut row: Map<String, Value>) -> Result<PastSession, serde_json::Error
         row.insert("clone_url".to_owned(), url);
     }
     // A mode that nobody knows is none.
-    if !row.get("approval_mode").is_some_and(|mode| mode.as_u64().is_some_and(|mode| mode <= 2)) {
+    if row.get("approval_mode").and_then(Value::as_u64).is_none_or(|mode| mode > 2) {
         row.remove("approval_mode");
     }
     serde_json::from_value(Value::Object(row))

@@ -199,3 +199,72 @@ async fn claude_goes_on_with_the_conversation_that_it_had_there() {
     assert_eq!(stage.api.session(id).await["runner_session_id"], conversation);
     assert_eq!(hashes(&peer.0), before, "nothing was changed there");
 }
+
+#[tokio::test]
+async fn a_daemon_that_is_killed_while_a_session_comes_in_has_all_of_it_or_nothing() {
+    let mut stage = Stage::bare().await;
+    let peer = peer(&stage.home);
+    let data = peer.data().display().to_string();
+    for nth in [1, 5, 7, 9] {
+        stage.daemon.kill9();
+        assert!(stage.daemon.start_with_fault(&format!("log.mid_import:{nth}")).await);
+        let said = stage.cli(&["migrate", &data, "--no-settings"]).await;
+        if !stage.daemon.runs() || said.code != 0 {
+            stage.daemon.ended(20).await;
+            stage.daemon.start().await;
+        }
+        let sessions = stage.api.get("/api/sessions").await.ok();
+        for session in sessions.as_array().expect("a list") {
+            let id = session["id"].as_str().expect("an id");
+            let folder = peer.data().join("sessions").join(id);
+            let lines = |name: &str| crate::harness::lines(folder.join(name)).len();
+            let there = lines("events.jsonl.1") + lines("events.jsonl");
+            let here = events(&stage, id).await.len();
+            assert!(
+                here == there || (here == there + 1 && session["name"] == "Waits"),
+                "{here} of {there}: {session}"
+            );
+        }
+    }
+    let done = stage.cli(&["migrate", &data, "--no-settings"]).await.ok();
+    assert!(done.contains("already here"), "{done}");
+    assert_eq!(stage.api.get("/api/sessions").await.ok().as_array().map(Vec::len), Some(6));
+}
+
+/// Answers every request as 0.3.4 answers `GET /api/health`.
+fn stands_in(port: u16) -> tokio::task::JoinHandle<()> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    tokio::spawn(async move {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free");
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let body = r#"{"ok":true,"version":"0.2.0","protocol":1}"#;
+            let head = format!("content-type: application/json\r\ncontent-length: {}", body.len());
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}").as_bytes()).await;
+        }
+    })
+}
+
+#[tokio::test]
+async fn nothing_moves_while_the_other_program_still_runs() {
+    let home = Home::new();
+    let peer = peer(&home);
+    let theirs = Home::new();
+    let config = home.path().join("theirs.env");
+    std::fs::write(&config, format!("TETHER_AGENT_PORT={}\n", theirs.port)).expect("written");
+    let data = peer.data().display().to_string();
+    let args = ["migrate", &data, "--config", config.to_str().expect("a text")];
+    for port in [home.port, theirs.port] {
+        let other = stands_in(port);
+        crate::harness::eventually("it answers", 20, || async {
+            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok().then_some(())
+        })
+        .await;
+        let said = tether(&home, &args).await;
+        assert!(said.code == 1 && said.err.contains("stop it first"), "{said:?}");
+        other.abort();
+        let _ = other.await;
+    }
+    assert!(!home.path().join(".local/share/tether").exists(), "nothing was made");
+    tether(&home, &args).await.ok();
+}

@@ -256,7 +256,7 @@ impl Unpacker {
     ///
     /// # Errors
     /// What came is no row of entries.
-    pub fn next(&mut self) -> Result<Option<Item>, RestoreError> {
+    pub fn take(&mut self) -> Result<Option<Item>, RestoreError> {
         let mut rest = &self.waiting[..];
         let Ok(key_len) = rest.try_get_u32() else { return Ok(None) };
         if key_len == LAST {

@@ -21,7 +21,7 @@ fn items(pieces: &[Bytes], size: usize) -> Vec<Item> {
     let mut items = Vec::new();
     for bit in pieces.concat().chunks(size) {
         unpacker.push(bit);
-        while let Some(item) = unpacker.next().expect("it is a row") {
+        while let Some(item) = unpacker.take().expect("it is a row") {
             items.push(item);
         }
     }
@@ -123,7 +123,7 @@ async fn half_a_row_foreign_bytes_and_a_log_with_a_hole_are_not_taken() {
     {
         let mut unpacker = Unpacker::default();
         unpacker.push(foreign);
-        assert_eq!(unpacker.next(), Err(RestoreError::Foreign), "{foreign:?}");
+        assert_eq!(unpacker.take(), Err(RestoreError::Foreign), "{foreign:?}");
     }
     let record = log.read_model.session(&id).expect("it is there").record;
     let write = Write::Session(Box::new((*record).clone()));
