@@ -3,6 +3,7 @@
 //! Plain HTTP, as the daemon speaks; a proxy in the environment is not used, because the daemon is on
 //! this machine or on one that the person named.
 
+mod data;
 mod external;
 mod feed;
 mod git;
@@ -17,7 +18,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tether_actors::domain::approval::{Answer, Approval, Grant};
 use tether_actors::domain::elsewhere::Runner;
-use tether_actors::domain::past::{PastSession, PastTaken};
 use tether_actors::domain::session::Session;
 use tether_actors::domain::time::Stamp;
 use tether_actors::domain::trust::TrustedDirectory;
@@ -367,12 +367,6 @@ impl Client {
         self.call(request.timeout(LOOKING).query(&[("force", force)])).await
     }
 
-    /// Hands a session over that another program kept.
-    pub async fn import(&self, past: &PastSession) -> Result<PastTaken, ClientError> {
-        let request = self.request(Method::POST, &["api", "sessions", "import"]);
-        self.call(request.timeout(LONG_PATIENCE).json(past)).await
-    }
-
     /// All agents, with what the daemon's machine has of each. Slow where programs are asked for their versions.
     pub async fn agents(&self) -> Result<Vec<AgentView>, ClientError> {
         self.call(self.request(Method::GET, &["api", "agents"]).timeout(LOOKING)).await
@@ -399,11 +393,6 @@ impl Client {
     pub async fn export(&self, session: &str, format: &str) -> Result<Download, ClientError> {
         let request = self.request(Method::GET, &["api", "sessions", session, "export"]);
         self.download(request.query(&[("format", format)])).await
-    }
-
-    /// All data, piece by piece.
-    pub async fn backup(&self) -> Result<Download, ClientError> {
-        self.download(self.request(Method::GET, &["api", "backup"])).await
     }
 
     async fn download(&self, request: RequestBuilder) -> Result<Download, ClientError> {
