@@ -17,9 +17,9 @@ pub use approvals::{ApprovalsArgs, ApproveArgs, DenyArgs, GrantsAction, GrantsAr
 pub use daemon::{
     CompletionsArgs, InitArgs, LogsArgs, ManArgs, PairArgs, ServiceAction, ServiceArgs, StartArgs, StopArgs,
 };
-pub use data::{BackupArgs, MigrateArgs, RestoreArgs};
 pub use data::{
     BackupArgs, MigrateArgs, RestoreArgs, SetupAction, SetupAgentsArgs, SetupArgs, SetupBridgeArgs,
+};
 pub use mcp::{McpAction, McpArgs, McpEntryArgs};
 pub use servers::{ContextAction, ContextArgs, ServerAction, ServerArgs};
 pub use sessions::{
