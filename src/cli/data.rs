@@ -30,11 +30,13 @@ pub struct OpenLog {
 impl Data {
     /// Looks for them. Without `make`, data that are not there are not made.
     pub async fn find(cx: &Context, make: bool) -> Result<Self, Failure> {
-        let client = cx.client()?;
+        let (client, target) = (cx.client()?, cx.target()?);
+        // Whoever names a daemon means that one.
+        let is_unnamed =
+            cx.sources.flags.is_empty() && target.named.is_none() && target.url == target.connection.url();
         match client.sessions().await {
             Ok(_) => return Ok(Self::Daemon(client)),
-            Err(ClientError::Unreachable { .. }) if cx.sources.flags.is_empty() => {}
-            // Whoever names a daemon means that one.
+            Err(ClientError::Unreachable { .. }) if is_unnamed => {}
             Err(error) => return Err(error.into()),
         }
         let settings = Settings::read(&cx.sources)?;
