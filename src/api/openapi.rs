@@ -118,7 +118,7 @@ pub fn no_route(api: &Api, path: &str, method: &Method) -> ApiError {
 /// It cannot be written as JSON, which would be a fault of a route's own words.
 pub fn describe() -> serde_json::Result<String> {
     let app = App::new().into_utoipa_app().openapi(Document::openapi());
-    let (_, document) = app.configure(routes::routes).split_for_parts();
+    let (_, document) = app.configure(|config| routes::routes(config)).split_for_parts();
     document.to_json()
 }
 
