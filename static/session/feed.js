@@ -59,7 +59,9 @@ export class Feed {
 
   #follow(after, mayShorten) {
     this.#stop?.();
-    const next = { model: new Model(), raw: [], first: after };
+    // Who reads far back keeps more.
+    const steps = this.#stretch / STRETCH;
+    const next = { model: new Model(20_000 * steps, 8_000_000 * steps), raw: [], first: after };
     this.#next = next;
     let mine = true;
     const stop = wire.follow(this.#id, after, {

@@ -17,6 +17,16 @@ const CAUSES = {
   authentication: 'It is not signed in', usage_limit: 'The usage limit is reached', bad_configuration: 'It refused its settings', not_found: 'The program was not found',
 };
 
+/// How much text there is in an event, in it and one level below.
+function characters(data) {
+  let sum = 0;
+  for (const value of Object.values(data)) {
+    if (typeof value === 'string') sum += value.length;
+    else if (value && typeof value === 'object') for (const inner of Object.values(value)) if (typeof inner === 'string') sum += inner.length;
+  }
+  return sum;
+}
+
 export class Model {
   rows = [];
   /// The newest plan or to-do list: `[{text, state}]`.
@@ -37,20 +47,35 @@ export class Model {
   #silent = null;
   #count = 0;
   #key = null;
+  /// Characters of all rows.
+  #size = 0;
 
-  /// `most`: so many rows are kept, the oldest go.
-  constructor(most = 20_000) { this.most = most; }
+  /// `most`: so many rows are kept, and so many characters of text in them; the oldest go.
+  constructor(most = 20_000, text = 8_000_000) { this.most = most; this.text = text; }
 
+  /// Takes events in; tells whether the oldest rows went for it.
   add(events) {
     for (const event of events) {
       this.last = event.seq;
       const handler = this[`on_${event.type}`];
-      if (handler && event.data) handler.call(this, event.data, event);
+      if (!handler || !event.data) continue;
+      handler.call(this, event.data, event);
+      const row = this.rows.at(-1);
+      if (!row) continue;
+      const size = characters(event.data);
+      row.size = (row.size ?? 0) + size;
+      this.#size += size;
     }
-    const extra = this.rows.length - this.most;
-    // Rarely, and then many at once: a list that loses its first row with every event is drawn anew with each.
-    if (extra > this.most / 10) this.rows.splice(0, extra);
-    return extra > this.most / 10;
+    return this.#trim();
+  }
+
+  /// Rarely, and then many at once: a list that loses its first row with every event is drawn anew with each.
+  #trim() {
+    if (this.rows.length <= this.most * 1.1 && this.#size <= this.text * 1.1) return false;
+    let drop = 0;
+    while (drop < this.rows.length - 1 && (this.rows.length - drop > this.most || this.#size > this.text)) this.#size -= this.rows[drop++].size ?? 0;
+    this.rows.splice(0, drop);
+    return drop > 0;
   }
 
   #row(kind, rest, { keepsStream = false } = {}) {

@@ -128,6 +128,19 @@ test('types that are not known leave no row, and old rows go when there are too 
   assert.equal(model.rows[model.rows.length - 1].text, '299');
 });
 
+test('a session that says more and more keeps only its newest words', () => {
+  const model = new Model(20_000, 10_000);
+  let dropped = 0;
+  for (let seq = 1; seq <= 600; seq += 1) {
+    const event = seq % 2 ? { seq, type: 'output', data: { text: `${seq} ${'x'.repeat(200)}\n\n` } } : { seq, type: 'tool_call', data: { tool_use_id: `t${seq}`, tool_name: 'Bash', input: { command: 'y'.repeat(100) } } };
+    if (model.add([event])) dropped += 1;
+    const kept = model.rows.reduce((sum, row) => sum + (row.text?.length ?? 0) + (row.tool?.input?.command.length ?? 0), 0);
+    assert.ok(kept <= 11_000, `${kept} characters after ${seq} events`);
+  }
+  assert.ok(dropped > 3 && dropped < 100, `${dropped} times`);
+  assert.match(model.rows.at(-2).text, /^599 /);
+});
+
 test('a long text is cut into pieces that lose nothing', () => {
   const text = `${'x'.repeat(10_000)}\n${'short\n'.repeat(500)}end`;
   const all = pieces(text);
