@@ -73,6 +73,7 @@ pub async fn run(args: MigrateArgs, mut cx: Context) -> Result<(), Failure> {
         settings: SettingsReport::default(),
     };
     let data = Data::find(&cx, !args.dry_run).await?;
+    let is_running = matches!(data, Data::Daemon(_));
     let done = take_all(&data, &source, args.dry_run, &mut report.sessions).await;
     data.close().await;
     if let Err(failure) = done {
@@ -84,7 +85,7 @@ pub async fn run(args: MigrateArgs, mut cx: Context) -> Result<(), Failure> {
         tell_sessions(&report, &mut cx)?;
     }
     if !args.no_settings {
-        report.settings = settings(&args, &mut cx)?;
+        report.settings = settings(&args, is_running, &mut cx)?;
     }
     if cx.json {
         return cx.out.json(&report);
@@ -240,7 +241,7 @@ fn tell_left(heading: &str, left: &[Left], cx: &mut Context) -> Result<(), Failu
 }
 
 /// Compares the settings, shows what would change, asks, stores.
-fn settings(args: &MigrateArgs, cx: &mut Context) -> Result<SettingsReport, Failure> {
+fn settings(args: &MigrateArgs, is_running: bool, cx: &mut Context) -> Result<SettingsReport, Failure> {
     let ours = cx.sources.personal_path.clone();
     let from = match (&args.config, &ours) {
         (Some(path), _) => path.clone(),
@@ -255,7 +256,10 @@ fn settings(args: &MigrateArgs, cx: &mut Context) -> Result<SettingsReport, Fail
             None => Ok(SettingsReport::default()),
         };
     };
-    let takeover = migrate::compare(&theirs, cx.sources.personal.as_ref());
+    let mut takeover = migrate::compare(&theirs, cx.sources.personal.as_ref());
+    if is_running {
+        takeover.stay_in_reach();
+    }
     let is_one_file = ours.as_deref().is_some_and(|ours| same_file(ours, &from));
     let mut report = SettingsReport { from: Some(from.clone()), stored: false, takeover };
     if is_one_file {
@@ -287,6 +291,9 @@ fn settings(args: &MigrateArgs, cx: &mut Context) -> Result<SettingsReport, Fail
     }
     if !cx.json {
         cx.out.line(match yes {
+            true if is_running => {
+                format!("Stored in {}; they count when the daemon is started anew", ours.display())
+            }
             true => format!("Stored in {}", ours.display()),
             false => "Not stored (with --yes they are)".to_owned(),
         })?;

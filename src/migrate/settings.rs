@@ -35,6 +35,19 @@ pub struct Takeover {
     pub left: Vec<Left>,
 }
 
+/// By these a daemon that runs is reached.
+const REACHED_BY: [&str; 3] = ["TETHER_AGENT_TOKEN", "TETHER_AGENT_HOST", "TETHER_AGENT_PORT"];
+
+impl Takeover {
+    /// Leaves out what would cut us off from a daemon that runs with other values: not even stopping it would work
+    /// any more.
+    pub fn stay_in_reach(&mut self) {
+        let cut_off = self.changes.extract_if(.., |change| REACHED_BY.contains(&change.name));
+        let why = "the daemon runs with another one: stop it (tether stop) and migrate again";
+        self.left.extend(cut_off.map(|change| Left::new(change.name, why)));
+    }
+}
+
 /// Compares the other program's settings with ours.
 pub fn compare(theirs: &EnvFile, ours: Option<&EnvFile>) -> Takeover {
     // There the last of two counts, here the first.

@@ -137,6 +137,20 @@ async fn settings_are_shown_and_stored_only_with_a_yes() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_runs_stays_in_reach_of_the_command_line() {
+    let stage = Stage::bare().await;
+    let peer = peer(&stage.home);
+    let (data, config) = (peer.data().display().to_string(), peer.config().display().to_string());
+    let said = tether(&stage.home, &["migrate", &data, "--config", &config, "--yes"]).await.ok();
+    for name in ["TETHER_AGENT_TOKEN", "TETHER_AGENT_PORT"] {
+        assert!(said.contains(&format!("{name}: the daemon runs with another one")), "{said}");
+    }
+    assert!(said.contains("started anew"), "{said}");
+    let text = std::fs::read_to_string(stage.home.path().join(".config/tether/config.env")).expect("read");
+    assert!(!text.contains("peer-token") && text.contains("RETENTION_DAYS=30"), "{text}");
+}
+
+#[tokio::test]
 async fn what_is_no_data_folder_is_refused_with_nothing_changed() {
     let stage = Stage::bare().await;
     let peer = peer(&stage.home);
