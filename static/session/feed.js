@@ -61,7 +61,7 @@ export class Feed {
     this.#stop?.();
     // Who reads far back keeps more.
     const steps = this.#stretch / STRETCH;
-    const next = { model: new Model(20_000 * steps, 8_000_000 * steps), raw: [], first: after };
+    const next = { model: new Model(20_000 * steps, 8_000_000 * steps), raw: [], first: after, cut: false };
     this.#next = next;
     let mine = true;
     const stop = wire.follow(this.#id, after, {
@@ -74,7 +74,8 @@ export class Feed {
       events: (events) => {
         if (!mine) return;
         if (this.#next === next) {
-          next.model.add(events);
+          // What did not fit can be asked for as well.
+          if (next.model.add(events)) next.cut = true;
           next.raw.push(...events);
           if (next.raw.length > 2 * RAW) next.raw = next.raw.slice(-RAW);
         } else this.#hear(events);
@@ -84,7 +85,7 @@ export class Feed {
         this.#next = null;
         this.#first = next.first;
         this.raw = next.raw;
-        this.earlier.value = next.first > 0;
+        this.earlier.value = next.first > 0 || next.cut;
         this.model.value = next.model;
         this.state.value = 'live';
         this.#keepTimer ??= setTimeout(() => this.#keep(), 1000);

@@ -86,3 +86,22 @@ test('five megabytes in one piece, endless lines and control characters block no
   assert.ok(drawn < 60, `${drawn} pieces are drawn`);
   await page.context().close();
 });
+
+test('of a session that says more than a page keeps, the first words can be gone back to', async () => {
+  const session = await stage.external('Says much');
+  await stage.push(session, 'output', { text: 'The very first words.\n\n' });
+  for (let round = 0; round < 14; round += 1) {
+    for (const status of ['done', 'running']) await stage.push(session, 'status', { status });
+    await stage.push(session, 'output', { text: `${'some words on a line\n'.repeat(40_000)}\n\n` });
+  }
+  for (const status of ['done', 'running']) await stage.push(session, 'status', { status });
+  await stage.push(session, 'output', { text: 'The last words.\n\n' });
+  const page = await visit(chrome, stage, `/s/${session}`);
+  await page.getByText('The last words').waitFor();
+  await until('the first words are there', () => page.evaluate(() => {
+    document.querySelector('.transcript .scroll').scrollTop = 0;
+    return /The very first words/.test(document.querySelector('.transcript .t').textContent);
+  }), 40);
+  assert.deepEqual(page.faults, []);
+  await page.context().close();
+});
