@@ -4,7 +4,7 @@
 //! agent programs of `tests/agents`.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web")
@@ -23,13 +23,25 @@ fn the_web_app_works_in_a_real_browser() {
         .filter(|path| path.to_string_lossy().ends_with(".test.js"))
         .collect();
     files.sort();
-    let status = Command::new("node")
+    let output = Command::new("node")
         .args(["--test", "--test-reporter=spec", "--test-timeout=400000", "--test-concurrency=2"])
         .args(files)
         .current_dir(&folder)
         .env("TETHER_WEB_PROGRAM", env!("CARGO_BIN_EXE_tether"))
         .env_remove("TETHER_WEB_FRONT")
-        .status()
+        .stderr(Stdio::inherit())
+        .output()
         .expect("node starts");
-    assert!(status.success(), "some of the browser's tests failed: they are named above");
+    let report = String::from_utf8_lossy(&output.stdout);
+    println!("{report}");
+    // Who reads a log from its end finds there what failed, not only that something did.
+    assert!(output.status.success(), "some of the browser's tests failed\n{}", failures(&report));
+}
+
+/// The part of the report that tells of what failed, where there is one; else its end.
+fn failures(report: &str) -> &str {
+    match report.rfind("failing tests:") {
+        Some(start) => &report[start..],
+        None => &report[report.floor_char_boundary(report.len().saturating_sub(4_000))..],
+    }
 }
