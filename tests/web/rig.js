@@ -15,12 +15,17 @@ export const DESK = { width: 1440, height: 900 };
 
 const program = () => process.env.TETHER_WEB_PROGRAM ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target'), 'debug/tether');
 
+/// A port that nobody listens on, from below those that the system gives to outgoing connections: one of these may be
+/// taken again before the daemon has it, and between its end and its next start.
 export async function freePort() {
-  const server = net.createServer();
-  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
-  const { port } = server.address();
-  await new Promise((resolve) => { server.close(resolve); });
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const server = net.createServer();
+    const free = await new Promise((resolve) => { server.once('error', () => resolve(false)); server.listen(port, '127.0.0.1', () => resolve(true)); });
+    if (!free) continue;
+    await new Promise((resolve) => { server.close(resolve); });
+    return port;
+  }
 }
 
 /// Waits until `look` gives something true, and gives that.
