@@ -156,7 +156,8 @@ export function objectOf(approval) {
   const command = commandOf(approval);
   if (command) return command.split('\n')[0];
   if (approval.kind === 'question') return approval.questions?.[0]?.question ?? '';
-  if (approval.kind === 'plan') return 'A plan';
+  if (approval.kind === 'plan') return (typeof approval.tool_input?.plan === 'string' && object({ plan: approval.tool_input.plan })) || 'A plan';
+  if (approval.kind === 'trust') return deed(approval);
   const path = approval.paths?.[0] ?? approval.tool_input?.file_path;
   if (approval.is_edit && path) return `Edit ${within(path, approval.directory)}`;
   return object(approval.tool_input) || deed(approval);
@@ -171,6 +172,7 @@ export function object(input) {
   for (const key of ['command', 'cmd', 'file_path', 'filePath', 'notebook_path', 'path', 'pattern', 'query', 'url', 'description', 'prompt']) {
     if (typeof input[key] === 'string') return input[key].split('\n')[0].slice(0, 300);
   }
+  if (typeof input.plan === 'string') return (input.plan.split('\n').map((line) => line.replace(/^#+\s*/, '').trim()).find(Boolean) ?? '').slice(0, 300);
   const text = JSON.stringify(input);
   return text === '{}' ? '' : text.slice(0, 300);
 }

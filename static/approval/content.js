@@ -3,7 +3,7 @@
 import { el, visible } from '../core/dom.js';
 import { glyph, icon } from '../core/icons.js';
 import { rendered } from '../data/rendered.js';
-import { commandOf, deed } from '../words.js';
+import { commandOf, deed, within } from '../words.js';
 import { command } from './command.js';
 import { diff } from './diff.js';
 import { questions } from './question.js';
@@ -20,7 +20,7 @@ export function content(approval, choices, shape, { inline = false } = {}) {
   const risk = riskOf(approval);
   const nodes = [];
   // In its own session what was said stands right above.
-  const said = (inline ? null : approval.said) || approval.reason || (commandOf(approval) !== null && typeof input.description === 'string' ? input.description : null);
+  const said = approval.kind === 'trust' ? null : (inline ? null : approval.said) || approval.reason || (commandOf(approval) !== null && typeof input.description === 'string' ? input.description : null);
   if (said && approval.kind !== 'question') nodes.push(el('p', { class: 'said' }, visible(String(said).trim())));
   if (approval.subagent) nodes.push(el('p', { class: 'meta', text: 'A sub-agent asks' }));
   if (approval.kind === 'question') return [...nodes, ...questions(approval, choices, shape)];
@@ -41,7 +41,12 @@ const sentence = (reasons) => {
 
 function what(approval, input, risk) {
   if (approval.kind === 'unknown') return [well(JSON.stringify(approval.tool_input, null, 2))];
-  if (approval.kind === 'plan' && typeof input.plan === 'string') return [plan(input.plan), ...fields(input, ['plan'])];
+  if (approval.kind === 'plan') {
+    const told = typeof input.plan === 'string' && input.plan.trim() !== '';
+    const file = typeof input.planFilePath === 'string' ? [el('div', { class: 'field' }, 'written to ', visible(input.planFilePath))] : [];
+    const text = told ? plan(input.plan) : el('p', { class: 'trust', text: 'The agent wrote no plan down. Keep planning to ask it for one.' });
+    return [text, ...file, ...fields(input, file.length > 0 ? ['plan', 'planFilePath'] : ['plan'])];
+  }
   const shell = commandOf(approval);
   if (shell !== null) return [command(shell, risk.marks), ...fields(input, ['command', 'cmd', 'description'])];
   if (approval.diff) {
@@ -55,8 +60,10 @@ function what(approval, input, risk) {
 function trust(approval, input, shape) {
   return [
     el('h2', {}, shape, el('span', { text: deed(approval) })),
-    el('p', { class: 'trust' }, visible(approval.title)),
-    ...fields(input, []),
+    el('p', { class: 'trust' }, approval.reason ? 'It brings something along for agents. ' : '', visible(approval.reason || approval.title)),
+    el('div', { class: 'field' }, 'in ', visible(approval.directory)),
+    ...(Array.isArray(input.files) ? [well(input.files.map((file) => within(String(file), approval.directory)).join('\n'))] : []),
+    ...fields(input, ['directory', 'files']),
   ];
 }
 

@@ -16,7 +16,8 @@ say how far the script has come. Any other line is ignored, so a prompt may hold
     STREAM count word      stream `word` `count` times, one delta each
     SLEEP seconds          pause in mid-stream
     SHELL command          call the agent's shell tool
-    WRITE path content     call the agent's file-writing tool
+    WRITE path content     call the agent's file-writing tool; the path `{plan}` is the file that Claude Code, once it plans,
+                           tells the model to write its plan to
     READ path              call the agent's file-reading tool
     ASK question|a|b       call the agent's question tool (where it has one)
     TOOL name json         call any tool by its name
@@ -286,6 +287,9 @@ class Handler(BaseHTTPRequestHandler):
                 log("request", path=path, model=body.get("model"), steps=steps, tools=names, turns=len(history), images=len(re.findall(rb'"type": ?"(?:image|image_url|input_image)"', raw)), auth=bool(self.headers.get("authorization") or self.headers.get("x-api-key")))
                 fail = next((r for v, r in steps if v == "FAIL"), None)
                 flaky = next((r.split() for v, r in steps if v == "FLAKY"), None)
+                if any("{plan}" in rest for _, rest in steps):
+                    told = re.findall(rb'/[^\s"\\\\]+/plans/[^\s"\\\\]+\.md', raw)
+                    steps = [(v, r.replace("{plan}", told[-1].decode() if told else "/no-plan-file-was-told")) for v, r in steps]
                 steps = [s for s in steps if s[0] != "FLAKY" and (s[0] not in CHAT_ONLY or answer == self.say_chat)]
                 headers = {}
                 if flaky and times("FLAKY " + flaky[0]) <= int(flaky[1]):

@@ -329,3 +329,36 @@ test('the keyboard does it all: next, allow, deny, the list of keys', async () =
   assert.deepEqual(page.faults, []);
   await page.context().close();
 });
+
+test('a plan of the real agent is read before it is accepted, one that was not written down is told as such, and a project is trusted by what it brings', async () => {
+  const work = path.join(stage.home, 'planned');
+  fs.mkdirSync(path.join(work, '.claude'), { recursive: true });
+  fs.writeFileSync(path.join(work, '.claude/settings.json'), JSON.stringify({ hooks: { UserPromptSubmit: [{ hooks: [{ type: 'command', command: 'echo hook' }] }] } }));
+  const plan = '# Move the cache\\n\\n1. Read **cache.rs**\\n2. Put the map behind a lock';
+  const session = await stage.session(`SAY I have a plan.\nTOOL EnterPlanMode {}\nTOOL ExitPlanMode {}\nWRITE {plan} ${plan}\nTOOL ExitPlanMode {}\nECHO`, { name: 'Planner', directory: fs.realpathSync(work) });
+  const open = (kind) => until(`${kind} is asked`, async () => (await stage.api('GET', `/api/approvals?session_id=${session}`)).find((one) => one.kind === kind && one.state === 'open'), 60);
+  const [trust, none] = [await open('trust'), await open('plan')];
+  const page = await visit(chrome, stage);
+  await card(page, trust).locator('.well', { hasText: /^\.claude\/settings\.json$/ }).waitFor();
+  await card(page, trust).getByText('It can run commands and allow tools without asking you.').waitFor();
+  await card(page, none).getByText('The agent wrote no plan down.').waitFor();
+  await shot(page, 'trust-phone-light');
+  await card(page, none).getByRole('button', { name: 'Keep planning' }).tap();
+  await page.getByRole('dialog').getByRole('textbox').fill('write it down');
+  await page.getByRole('dialog').getByRole('button', { name: 'Keep planning' }).tap();
+  await until('the first is answered', async () => (await stage.approval(none.id)).state === 'denied');
+  const real = await open('plan');
+  await card(page, real).locator('.plan strong', { hasText: 'cache.rs' }).waitFor();
+  await card(page, real).locator('.plan li', { hasText: 'behind a lock' }).waitFor();
+  await shot(page, 'plan-phone-light');
+  await page.goto(`${stage.origin}/sessions`);
+  await page.locator('.session-row', { hasText: 'Planner' }).getByText(/Trust this directory|Move the cache/).waitFor();
+  await page.goto(stage.origin);
+  await card(page, real).locator('.acts').evaluate((node) => node.scrollIntoView({ block: 'center' }));
+  await armed(page, real).tap();
+  await card(page, real).locator('.step.good', { hasText: 'Allowed by' }).waitFor();
+  await until('the agent took it', async () => (await stage.approval(real.id)).outcome === 'ran', 40);
+  assert.deepEqual(page.faults, []);
+  await clear();
+  await page.context().close();
+});

@@ -366,7 +366,7 @@ async fn fifty_sessions_write_on_telegram_and_no_question_waits_for_their_texts(
     };
     let like = Arc::new(super::telegram::Telegram::new(&settings).expect("a client"));
     // Fifty topics and greetings stand before the first question: 7 s and more at twenty in one and a half.
-    crowd(Counting::new(like, telegram, 40), Duration::from_secs(20)).await;
+    crowd(Counting::new(like, telegram, 40), Duration::from_secs(45)).await;
 }
 
 #[actix::test]
@@ -379,7 +379,7 @@ async fn fifty_sessions_write_on_slack_and_no_question_waits_for_their_texts() {
         shortcut: None,
     };
     let like = Arc::new(super::slack::Slack::new(&settings).expect("a client"));
-    crowd(Counting::new(like, slack, 40), Duration::from_secs(15)).await;
+    crowd(Counting::new(like, slack, 40), Duration::from_secs(45)).await;
 }
 
 #[actix::test]
@@ -393,5 +393,5 @@ async fn fifty_sessions_write_on_discord_and_no_question_waits_for_their_texts()
         shortcut: None,
     };
     let like = Arc::new(super::discord::Discord::new(&settings).expect("a client"));
-    crowd(Counting::new(like, discord, 5), Duration::from_secs(20)).await;
+    crowd(Counting::new(like, discord, 5), Duration::from_secs(45)).await;
 }
