@@ -25,6 +25,9 @@ export function answered(approval, { lost = false, goOn }) {
 
 function steps(approval, good) {
   const delivered = Boolean(approval.delivered_at);
+  const reached = step(delivered ? 'good' : 'todo', 'Delivered', delivered ? 'good' : 'todo');
+  // What belongs to no tool call has no result that would ever be told.
+  if (!approval.tool_use_id && (!approval.outcome || approval.outcome === 'unknown')) return el('div', { class: 'steps' }, reached);
   const [shape, word, kind] = {
     ran: ['good', good && approval.kind === 'tool' ? 'Ran' : 'Done', 'good'],
     failed: ['failed', 'Failed', 'failed'],
@@ -32,7 +35,7 @@ function steps(approval, good) {
     unknown: ['todo', 'Not known', 'todo'],
   }[approval.outcome] ?? ['todo', good ? (approval.kind === 'tool' ? 'Ran' : 'Done') : 'Refused', 'todo'];
   return el('div', { class: 'steps' },
-    step(delivered ? 'good' : 'todo', 'Delivered', delivered ? 'good' : 'todo'),
+    reached,
     el('span', { class: approval.outcome ? 'way' : 'way todo' }),
     step(shape, word, kind));
 }

@@ -142,10 +142,15 @@ class NewSession extends Part {
   }
 
   async #agents(node, models) {
+    node.replaceChildren(el('p', { class: 'meta', text: 'Looking which agents are here…' }));
     const answer = await agents().catch(() => null);
+    if (!Array.isArray(answer)) {
+      node.replaceChildren(el('p', { class: 'meta', text: 'The daemon did not tell which agents it has: its default is taken.' }));
+      return;
+    }
     // What is ready comes first; the default before the others.
     const rank = (agent) => (agent.ready ? 0 : 2) + (agent.default ? 0 : 1);
-    const list = (Array.isArray(answer) ? answer : [{ adapter: 'claude', title: 'Claude', ready: true, default: true }]).sort((a, b) => rank(a) - rank(b)).map((agent) => ({
+    const list = answer.sort((a, b) => rank(a) - rank(b)).map((agent) => ({
       id: agent.adapter, name: agent.title, ready: agent.ready, model: agent.model,
       about: agent.problem ?? agent.notice ?? (agent.version ? `Version ${agent.version}` : ''), models: agent.models ?? [],
     }));
