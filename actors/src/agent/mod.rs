@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod claude;
 pub mod codex;
 pub mod discover;
+mod fields;
 mod flow;
 mod messages;
 pub mod neighbours;
@@ -18,7 +19,10 @@ pub mod processes;
 pub mod program;
 pub mod protocol;
 pub mod protocols;
+#[cfg(test)]
+mod recordings;
 pub mod server;
+mod show;
 pub mod spool;
 mod stragglers;
 pub mod tree;

@@ -6,8 +6,9 @@ use std::path::{Component, Path};
 use serde_json::{Value, json};
 
 use super::calls::Call;
-use super::show::{diff, one_line, short_path};
-use super::wire::{Fields, head, plain};
+use super::wire::plain;
+use crate::agent::fields::{Fields, head};
+use crate::agent::show::{one_line, short, shortened, unified};
 use crate::domain::approval::{Answer, ApprovalKind, Ask, Question, QuestionOption};
 
 /// Longest reason of the agent's that is shown, in bytes.
@@ -86,7 +87,9 @@ pub(super) fn read(request: String, params: &Value, call: &Call, cwd: &str) -> R
         tool_name: tool,
         tool_input: input,
         title,
-        diff: diff(changes.iter().map(|(path, old, new)| (short_path(path, cwd), *old, *new))),
+        diff: shortened(
+            changes.iter().map(|(path, old, new)| unified(old, new, short(path, Some(cwd)))).collect(),
+        ),
         // One that is relative would be taken from wherever the agent's shell has gone.
         paths: paths.into_iter().filter(|path| Path::new(path).is_absolute()).collect(),
         is_edit,
@@ -162,7 +165,7 @@ fn title(call: &Call, tool: &str, input: &Value, cwd: &str) -> String {
         _ => None,
     };
     let words = command.filter(|command| !command.trim().is_empty());
-    let words = words.or_else(|| Some(short_path(call.title.as_deref()?, cwd).to_owned()));
+    let words = words.or_else(|| Some(short(call.title.as_deref()?, Some(cwd)).to_owned()));
     one_line(&match words {
         Some(words) if words == tool => words,
         Some(words) => format!("{tool}: {words}"),

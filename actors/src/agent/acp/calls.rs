@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::state::short;
-use super::wire::{Fields, head, plain};
+use super::wire::plain;
+use crate::agent::fields::{Fields, head};
 use crate::domain::agent::AgentEvent;
 
 /// Calls that are remembered at once.

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::show::one_line;
-use super::wire::Fields;
+use crate::agent::fields::Fields;
+use crate::agent::show::one_line;
 use crate::domain::approval::{Answer, ApprovalKind, Ask, Question, QuestionOption};
 
 /// The name under which forms are asked.

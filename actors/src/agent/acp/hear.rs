@@ -4,10 +4,9 @@ use serde_json::Value;
 
 use super::calls::{Call, Naming};
 use super::state::{Later, MOST_OPEN, Open, State, short};
-use super::wire::{
-    Failure, Fields as _, INVALID_PARAMS, Line, METHOD_NOT_FOUND, answer, head, read, refusal,
-};
+use super::wire::{Failure, INVALID_PARAMS, Line, METHOD_NOT_FOUND, answer, read, refusal};
 use super::{REQUEST_REFUSED, ask, form, notice, start, turn, updates};
+use crate::agent::fields::{Fields as _, head};
 use crate::agent::protocol::Heard;
 use crate::domain::agent::AgentEvent;
 

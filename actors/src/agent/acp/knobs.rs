@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::state::{Step, short};
-use super::wire::{Fields, request};
+use super::wire::request;
+use crate::agent::fields::Fields;
 use crate::agent::protocol::Outgoing;
 
 /// Modes that are remembered; no agent offers that many.

@@ -31,7 +31,6 @@ mod hear;
 mod knobs;
 mod launch;
 mod say;
-mod show;
 mod start;
 mod state;
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::state::{Agent, Join, Stage, Start, State, Step, Tuning, short};
-use super::wire::{AUTH_REQUIRED, Failure, Fields, request};
+use super::wire::{AUTH_REQUIRED, Failure, request};
 use super::{CONVERSATION_LOST, PROTOCOL_VERSION, knobs::Knobs};
+use crate::agent::fields::Fields;
 use crate::agent::protocol::{Heard, Outgoing, Work};
 use crate::domain::agent::AgentEvent;
 use crate::domain::restart::EndCause;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::calls::{Calls, Naming};
 use super::knobs::Knobs;
 use super::turn::Turn;
-use super::wire::head;
+use crate::agent::fields::head;
 use crate::domain::agent::AgentEvent;
 use crate::domain::restart::EndCause;
 

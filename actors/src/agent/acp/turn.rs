@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::state::{Later, Stage, State, short};
-use super::wire::{AUTH_REQUIRED, Failure, Fields, answer, head, request};
+use super::wire::{AUTH_REQUIRED, Failure, answer, request};
 use super::{ask, form};
+use crate::agent::fields::{Fields, head};
 use crate::agent::protocol::{Heard, Outgoing};
 use crate::domain::agent::{AgentEvent, InputProgress, TurnEnd};
 use crate::domain::ids::InputId;

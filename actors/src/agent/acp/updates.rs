@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::state::{Stage, State};
 use super::turn;
-use super::wire::{Fields, write_block};
+use super::wire::write_block;
+use crate::agent::fields::Fields;
 use crate::agent::protocol::Heard;
 use crate::domain::agent::AgentEvent;
 

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::agent::fields::{Fields, parse};
 use crate::agent::protocol::Outgoing;
 
 /// The method does not exist, or not here.
@@ -84,17 +85,10 @@ pub(super) fn read(line: &[u8]) -> Line {
     if text.is_empty() {
         return Line::Empty;
     }
-    let error = match serde_json::from_str::<Value>(text) {
+    let error = match parse(text) {
         Ok(value) => return message(value),
         Err(error) => error,
     };
-    // JavaScript writes half of a surrogate pair (text cut in the middle of an emoji) as an escape that is no
-    // valid character.
-    if let Some(repaired) = replace_lone_surrogates(text)
-        && let Ok(value) = serde_json::from_str::<Value>(&repaired)
-    {
-        return message(value);
-    }
     match serde_json::from_str::<Envelope>(text) {
         Ok(Envelope { id: Some(id), method }) => {
             Line::UnreadableRequest { id, method, message: error.to_string() }
@@ -143,90 +137,6 @@ fn failure(error: &Value) -> Failure {
         code: error.get("code").and_then(Value::as_i64).unwrap_or(0),
         message,
         data: error.get("data").cloned().unwrap_or_default(),
-    }
-}
-
-/// Replaces each `\uD800`..`\uDFFF` escape that is not one of a pair by `\ufffd`; `None` = there is none.
-fn replace_lone_surrogates(text: &str) -> Option<String> {
-    let mut out = String::new();
-    let mut copied = 0;
-    let mut at = 0;
-    let bytes = text.as_bytes();
-    while let Some(&byte) = bytes.get(at) {
-        if byte != b'\\' {
-            at += 1;
-            continue;
-        }
-        let Some(unit) = unicode_escape(bytes, at) else {
-            at += 2;
-            continue;
-        };
-        let low = unicode_escape(bytes, at + 6);
-        if matches!(unit, 0xd800..=0xdbff) && matches!(low, Some(0xdc00..=0xdfff)) {
-            at += 12;
-            continue;
-        }
-        if matches!(unit, 0xd800..=0xdfff) {
-            out.push_str(text.get(copied..at)?);
-            out.push_str("\\ufffd");
-            copied = at + 6;
-        }
-        at += 6;
-    }
-    if copied == 0 {
-        return None;
-    }
-    out.push_str(text.get(copied..)?);
-    Some(out)
-}
-
-/// The code unit of the `\uXXXX` escape at `at`, if there is one.
-fn unicode_escape(bytes: &[u8], at: usize) -> Option<u32> {
-    let digits = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
-    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-}
-
-/// Reading single fields; what is absent or of another type is `None`.
-pub(super) trait Fields {
-    /// A text.
-    fn text(&self, key: &str) -> Option<&str>;
-    /// A text that is not empty.
-    fn word(&self, key: &str) -> Option<&str>;
-    /// A whole number, not negative; fractions are cut off.
-    fn number(&self, key: &str) -> Option<u64>;
-    /// Whether the field is `true`.
-    fn flag(&self, key: &str) -> bool;
-    /// The elements of a list; none if it is no list.
-    fn list(&self, key: &str) -> &[Value];
-    /// Whether the field is there and not null: how capabilities are told.
-    fn has(&self, key: &str) -> bool;
-}
-
-impl Fields for Value {
-    fn text(&self, key: &str) -> Option<&str> {
-        self.get(key)?.as_str()
-    }
-
-    fn word(&self, key: &str) -> Option<&str> {
-        self.text(key).filter(|text| !text.trim().is_empty())
-    }
-
-    fn number(&self, key: &str) -> Option<u64> {
-        let value = self.get(key)?;
-        // `as` saturates, so a huge figure is no trouble.
-        value.as_u64().or_else(|| value.as_f64().filter(|figure| *figure >= 0.0).map(|figure| figure as u64))
-    }
-
-    fn flag(&self, key: &str) -> bool {
-        self.get(key).and_then(Value::as_bool).unwrap_or(false)
-    }
-
-    fn list(&self, key: &str) -> &[Value] {
-        self.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-    }
-
-    fn has(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|value| !value.is_null() && *value != Value::Bool(false))
     }
 }
 
@@ -287,15 +197,6 @@ pub(super) fn write_block(out: &mut String, block: &Value) -> std::fmt::Result {
         }
         _ => write!(out, "{block}"),
     }
-}
-
-/// The start of a text, at most so many bytes, cut between characters.
-pub(super) fn head(text: &str, limit: usize) -> &str {
-    let mut end = limit.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,20 +1,12 @@
 //! `can_use_tool`: what the agent asks, turned into a question for a person.
 
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::Value;
-use similar::TextDiff;
 
-use super::wire::{Fields, head};
+use crate::agent::fields::Fields;
+use crate::agent::show::{one_line, short, shortened, unified};
 use crate::domain::approval::{ApprovalKind, Ask, Question, QuestionOption};
-
-/// Longest title, in bytes.
-const TITLE_LIMIT: usize = 240;
-/// Longest diff, in bytes; the whole input is in `tool_input` anyway.
-const DIFF_LIMIT: usize = 64 * 1024;
-/// Longest text that lines are matched in, in bytes. Longer ones are shown as all out, all in.
-const MATCH_LIMIT: usize = 128 * 1024;
 
 /// Tools that only write one file, and the name of the input that says which.
 const EDIT_TOOLS: &[(&str, &str)] = &[
@@ -122,37 +114,6 @@ fn title(tool: &str, input: &Value, cwd: Option<&str>) -> String {
     }))
 }
 
-/// A path without the agent's own directory.
-pub(in crate::agent) fn short<'a>(path: &'a str, cwd: Option<&str>) -> &'a str {
-    cwd.filter(|cwd| cwd.len() > 1)
-        .and_then(|cwd| path.strip_prefix(cwd.trim_end_matches('/')))
-        .and_then(|rest| rest.strip_prefix('/'))
-        .filter(|rest| !rest.is_empty())
-        .unwrap_or(path)
-}
-
-/// The text on one line and not too long. Characters that would make it look like something else
-/// (control characters, and those that turn the direction of writing) are shown as a mark.
-pub(in crate::agent) fn one_line(text: &str) -> String {
-    let mut line = String::new();
-    for c in text.trim().chars() {
-        if line.len() >= TITLE_LIMIT {
-            line.push('…');
-            break;
-        }
-        match c {
-            '\n' | '\r' | '\u{2028}' | '\u{2029}' => line.push('⏎'),
-            '\t' => line.push(' '),
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
-                line.push('\u{fffd}');
-            }
-            c if c.is_control() => line.push('\u{fffd}'),
-            c => line.push(c),
-        }
-    }
-    line
-}
-
 /// What the input alone tells of the change, as a unified diff: the file itself is not looked at, so a
 /// `Write` adds all its lines and an `Edit` shows the passage without its place.
 fn diff(tool: &str, input: &Value, path: &str) -> Option<String> {
@@ -165,44 +126,6 @@ fn diff(tool: &str, input: &Value, path: &str) -> Option<String> {
         _ => return None,
     };
     shortened(whole)
-}
-
-/// A diff of a length that can be shown, cut with a mark; `None` if nothing changes.
-pub(in crate::agent) fn shortened(whole: String) -> Option<String> {
-    if whole.is_empty() {
-        return None;
-    }
-    let shown = head(&whole, DIFF_LIMIT);
-    if shown.len() == whole.len() {
-        return Some(whole);
-    }
-    let shown = shown.rfind('\n').and_then(|end| shown.get(..=end)).unwrap_or(shown);
-    let left = whole.lines().count().saturating_sub(shown.lines().count());
-    Some(format!("{shown}… {left} more lines are not shown\n"))
-}
-
-/// A unified diff of two texts.
-pub(in crate::agent) fn unified(old: &str, new: &str, path: &str) -> String {
-    let path = one_line(path);
-    let lines =
-        |sign: char, text: &str| -> String { text.lines().map(|line| format!("{sign}{line}\n")).collect() };
-    if old.len().max(new.len()) > MATCH_LIMIT || old.is_empty() || new.is_empty() {
-        let (out, into) = (old.lines().count(), new.lines().count());
-        if out + into == 0 {
-            return String::new();
-        }
-        let place = |count: usize| format!("{},{count}", usize::from(count > 0));
-        return format!(
-            "--- {path}\n+++ {path}\n@@ -{} +{} @@\n{}{}",
-            place(out),
-            place(into),
-            lines('-', old),
-            lines('+', new)
-        );
-    }
-    // Bounded, because matching lines can take long; past it the diff is right, only not the shortest.
-    let diff = TextDiff::configure().timeout(Duration::from_millis(50)).diff_lines(old, new);
-    diff.unified_diff().missing_newline_hint(false).header(&path, &path).to_string()
 }
 
 #[cfg(test)]
@@ -237,7 +160,7 @@ mod tests {
             title("Bash", json!({ "command": "a\nb\u{202e}c\u{1b}[2K" })),
             "Bash: a⏎b\u{fffd}c\u{fffd}[2K"
         );
-        assert!(title("Bash", json!({ "command": "x".repeat(10_000) })).len() < TITLE_LIMIT + 8);
+        assert!(title("Bash", json!({ "command": "x".repeat(10_000) })).len() < 250);
     }
 
     #[test]
@@ -258,11 +181,7 @@ mod tests {
     fn a_long_change_is_cut_with_a_mark() {
         let diff = tool("Write", json!({ "file_path": "/p/a", "content": "line\n".repeat(100_000) })).diff;
         let diff = diff.expect("there is a diff");
-        assert!(
-            diff.len() < DIFF_LIMIT + 100 && diff.ends_with("more lines are not shown\n"),
-            "{}",
-            diff.len()
-        );
+        assert!(diff.len() < 65 * 1024 && diff.ends_with("more lines are not shown\n"), "{}", diff.len());
     }
 
     #[test]

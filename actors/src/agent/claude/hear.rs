@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::state::{State, note};
-use super::wire::{Fields, Line, head, read, refusal, success};
+use super::wire::{Line, read, refusal, success};
 use super::{INITIALIZE, ask, turn};
+use crate::agent::fields::{Fields, head};
 use crate::agent::protocol::Heard;
 use crate::domain::agent::{AgentEvent, InputProgress};
 use crate::domain::ids::InputId;

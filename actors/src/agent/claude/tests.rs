@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::agent::any_line::{Odd, any_json, hear_soundly};
+use crate::agent::recordings;
 use crate::domain::agent::AgentEvent;
 use crate::domain::approval::{Answer, Scope};
 
@@ -33,13 +34,7 @@ impl Recorded {
 }
 
 fn cases() -> Vec<(PathBuf, Vec<Recorded>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/transcripts/claude");
-    let entries = std::fs::read_dir(&folder).expect("the transcripts are there");
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be read").path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
-    paths.sort();
-    assert!(paths.len() > 50, "the transcripts are there");
-    paths.into_iter().map(|path| (path.clone(), recorded(&path))).collect()
+    recordings::paths("claude", 50).into_iter().map(|path| (path.clone(), recorded(&path))).collect()
 }
 
 fn recorded(path: &Path) -> Vec<Recorded> {
@@ -70,7 +65,7 @@ fn understood(lines: &[Recorded]) -> String {
             "in" => {
                 replay_command(&mut protocol, &recorded.line);
                 let line = recorded.line.to_string();
-                writeln!(out, "> {}", wire::head(&line, 160)).expect("a text takes it");
+                writeln!(out, "> {}", crate::agent::fields::head(&line, 160)).expect("a text takes it");
             }
             "out" => {
                 let heard = protocol.hear(&recorded.bytes());
@@ -92,20 +87,10 @@ fn understood(lines: &[Recorded]) -> String {
 
 #[test]
 fn every_recording_is_understood_as_before() {
-    let mut wrong = Vec::new();
-    for (path, lines) in cases() {
+    recordings::compare(cases().into_iter().map(|(path, lines)| {
         let now = understood(&lines);
-        let golden = path.with_extension("txt");
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&golden, &now).expect("it can be written");
-        }
-        let before = std::fs::read_to_string(&golden).unwrap_or_default();
-        if now != before {
-            let differs = now.lines().zip(before.lines()).find(|(now, before)| now != before);
-            wrong.push(format!("{}: {differs:#?}", golden.display()));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        (path, now)
+    }));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::state::State;
-use super::wire::Fields;
+use crate::agent::fields::Fields;
 use crate::domain::agent::{AgentEvent, TurnEnd};
 use crate::domain::restart::EndCause;
 use crate::domain::time::Stamp;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::state::State;
 use super::wire::{request, result};
 use super::{Desk, ask, say};
-use crate::agent::claude::wire::Fields;
+use crate::agent::fields::Fields;
 use crate::agent::protocol::Outgoing;
 use crate::domain::approval::{Answer, Ask};
 

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::form;
 use super::patch::Patch;
 use super::state::State;
-use crate::agent::claude::ask::{one_line, short};
-use crate::agent::claude::wire::{Fields, head};
+use crate::agent::fields::{Fields, head};
+use crate::agent::show::{one_line, short};
 use crate::domain::approval::{ApprovalKind, Ask, Question, QuestionOption};
 
 pub(super) use form::fields;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::agent::claude::wire::Fields;
+use crate::agent::fields::Fields;
 use crate::domain::approval::{Question, QuestionOption};
 
 /// One field of a form.

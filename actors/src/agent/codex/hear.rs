@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::state::{Asked, State, note, word};
 use super::wire::{Line, read, refusal};
 use super::{Desk, ask, items, notice, opening, say, turn};
-use crate::agent::claude::wire::{Fields, head};
+use crate::agent::fields::{Fields, head};
 use crate::agent::protocol::Heard;
 use crate::domain::agent::AgentEvent;
 

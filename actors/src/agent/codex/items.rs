@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::patch::Patch;
 use super::state::{Item, Proposed, State, word};
 use super::{ask, notice};
-use crate::agent::claude::wire::{Fields, head};
+use crate::agent::fields::{Fields, head};
 use crate::domain::agent::{AgentEvent, InputProgress};
 use crate::domain::ids::InputId;
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::state::{State, note, word};
 use super::wire::{notification, request};
 use super::{Desk, notice};
-use crate::agent::claude::wire::Fields;
+use crate::agent::fields::Fields;
 use crate::agent::protocol::{Heard, Outgoing, Work};
 use crate::domain::agent::{AgentEvent, InputProgress};
 use crate::domain::ids::InputId;

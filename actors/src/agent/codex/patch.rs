@@ -5,8 +5,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::agent::claude::ask::{one_line, short, shortened};
-use crate::agent::claude::wire::{Fields, head};
+use crate::agent::fields::{Fields, head};
+use crate::agent::show::{one_line, short, shortened};
 
 /// How much of the diffs of one patch is kept until the question about it, in bytes.
 const KEPT: usize = 256 * 1024;

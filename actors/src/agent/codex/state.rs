@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::patch::Patch;
-use crate::agent::claude::wire::{Fields, head};
+use crate::agent::fields::{Fields, head};
 use crate::domain::restart::EndCause;
 use crate::domain::usage::Usage;
 

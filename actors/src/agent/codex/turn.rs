@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::state::{State, Tokens, note, word};
 use super::wire::request;
 use super::{ask, notice};
-use crate::agent::claude::wire::Fields;
+use crate::agent::fields::Fields;
 use crate::agent::protocol::Heard;
 use crate::domain::agent::{AgentEvent, InputProgress, TurnEnd};
 use crate::domain::ids::InputId;

@@ -4,8 +4,8 @@ use std::path::{Component, Path};
 
 use serde_json::{Value, json};
 
-use crate::agent::claude::ask::{one_line, short, shortened};
-use crate::agent::claude::wire::Fields;
+use crate::agent::fields::Fields;
+use crate::agent::show::{one_line, short, shortened};
 use crate::domain::approval::{ApprovalKind, Ask, Question, QuestionOption};
 
 /// The name under which questions are shown.

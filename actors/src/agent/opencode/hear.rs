@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::state::{Phase, State, word};
 use super::wire::{Line, Unreadable, delay_until, piece, read};
 use super::{ask, parts, sync, turn};
-use crate::agent::claude::wire::Fields;
+use crate::agent::fields::Fields;
 use crate::agent::protocol::Heard;
 use crate::agent::server::wire::Request;
 use crate::domain::agent::{AgentEvent, InputProgress};

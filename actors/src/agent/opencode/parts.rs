@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::state::{Kind, State, word};
-use crate::agent::claude::wire::{Fields, head};
+use crate::agent::fields::{Fields, head};
 use crate::domain::agent::AgentEvent;
 
 /// Longest tool result that is told, in bytes; the agent keeps the whole.

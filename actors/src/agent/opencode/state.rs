@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::wire::stamp;
-use crate::agent::claude::wire::head;
+use crate::agent::fields::head;
 use crate::domain::ids::InputId;
 use crate::domain::restart::EndCause;
 use crate::domain::usage::Usage;

@@ -11,7 +11,7 @@ use super::say::{SentPrompt, rules};
 use super::state::{Phase, State, word};
 use super::wire::piece;
 use super::{CONVERSATION_LOST, parts, turn};
-use crate::agent::claude::wire::Fields;
+use crate::agent::fields::Fields;
 use crate::agent::protocol::{Heard, Outgoing};
 use crate::agent::server::wire::{News, Request};
 use crate::domain::agent::{AgentEvent, InputProgress};

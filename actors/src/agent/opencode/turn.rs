@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::hear::notice;
 use super::state::{Phase, State, Trouble, Turn, Used, Waiting};
 use super::sync;
-use crate::agent::claude::wire::Fields;
+use crate::agent::fields::Fields;
 use crate::agent::protocol::{Heard, Outgoing};
 use crate::agent::server::wire::Request;
 use crate::domain::agent::{AgentEvent, InputProgress, TurnEnd};

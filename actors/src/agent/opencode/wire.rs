@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::agent::claude::wire::replace_lone_surrogates;
+use crate::agent::fields::parse;
 use crate::agent::server::wire::News;
 
 /// One line, as far as it could be read.
@@ -73,8 +73,7 @@ pub(super) fn read(line: &[u8]) -> Line {
 
 /// The line without halves of surrogate pairs: JavaScript writes those for a text that was cut in an emoji.
 pub(in crate::agent) fn repaired(line: &[u8]) -> Option<Value> {
-    let text = replace_lone_surrogates(std::str::from_utf8(line).ok()?)?;
-    serde_json::from_str(&text).ok()
+    parse(std::str::from_utf8(line).ok()?).ok()
 }
 
 /// The moment at which the server made an id: the milliseconds since the epoch, of which it keeps the last

@@ -5,9 +5,9 @@ use std::path::{Component, Path};
 use serde_json::{Value, json};
 
 use super::wire;
-use crate::agent::claude::ask::{one_line, short, shortened, unified};
-use crate::agent::claude::wire::Fields;
+use crate::agent::fields::Fields;
 use crate::agent::protocol::Outgoing;
+use crate::agent::show::{one_line, short, shortened, unified};
 use crate::domain::approval::{ApprovalKind, Ask, Question, QuestionOption};
 
 /// Title of the dialog in which the gate asks for a tool call.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::state::{State, keep, word};
 use super::wire::{Line, Piece, cancelled, read};
 use super::{ask, ends, say, turn};
-use crate::agent::claude::wire::{Fields, head};
+use crate::agent::fields::{Fields, head};
 use crate::agent::protocol::{CONVERSATION_LOST, Heard, REQUEST_REFUSED};
 use crate::domain::agent::{AgentEvent, InputProgress};
 use crate::domain::restart::EndCause;

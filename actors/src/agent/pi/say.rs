@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::state::State;
 use super::{ask, wire};
-use crate::agent::claude::wire::Fields;
+use crate::agent::fields::Fields;
 use crate::agent::protocol::Outgoing;
 use crate::domain::agent::AgentCommand;
 use crate::domain::approval::{Answer, ApprovalKind, Ask};

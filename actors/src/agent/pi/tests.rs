@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::agent::claude::wire::head;
+use crate::agent::fields::head;
 use crate::agent::protocol::CONVERSATION_LOST;
+use crate::agent::recordings;
 use crate::domain::agent::{AgentEvent, InputProgress};
 
 /// What our gate says behind the end of a run.
@@ -41,13 +42,7 @@ impl Recorded {
 }
 
 fn cases() -> Vec<(PathBuf, Vec<Recorded>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/transcripts/pi");
-    let entries = std::fs::read_dir(&folder).expect("the transcripts are there");
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be read").path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
-    paths.sort();
-    assert!(paths.len() > 35, "the transcripts are there");
-    paths.into_iter().map(|path| (path.clone(), recorded(&path))).collect()
+    recordings::paths("pi", 35).into_iter().map(|path| (path.clone(), recorded(&path))).collect()
 }
 
 fn recorded(path: &Path) -> Vec<Recorded> {
@@ -127,20 +122,10 @@ fn understood(path: &Path, lines: &[Recorded]) -> String {
 
 #[test]
 fn every_recording_is_understood_as_before() {
-    let mut wrong = Vec::new();
-    for (path, lines) in cases() {
+    recordings::compare(cases().into_iter().map(|(path, lines)| {
         let now = understood(&path, &lines);
-        let golden = path.with_extension("txt");
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&golden, &now).expect("it can be written");
-        }
-        let before = std::fs::read_to_string(&golden).unwrap_or_default();
-        if now != before {
-            let differs = now.lines().zip(before.lines()).find(|(now, before)| now != before);
-            wrong.push(format!("{}: {differs:#?}", golden.display()));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        (path, now)
+    }));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::ends;
 use super::state::{Last, Spent, State, keep};
-use crate::agent::claude::wire::Fields;
+use crate::agent::fields::Fields;
 use crate::domain::agent::{AgentEvent, InputProgress, TurnEnd};
 use crate::domain::ids::InputId;
 use crate::domain::restart::EndCause;

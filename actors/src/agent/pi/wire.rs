@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::agent::claude::wire::replace_lone_surrogates;
+use crate::agent::fields::parse;
 use crate::agent::protocol::Outgoing;
 
 /// Kinds of lines of which nothing but the kind is of use.
@@ -89,16 +89,10 @@ fn whole(text: &str) -> Line<'static> {
     if text.is_empty() {
         return Line::Empty;
     }
-    let error = match serde_json::from_str::<Value>(text) {
+    let error = match parse(text) {
         Ok(value) => return object(value),
         Err(error) => error,
     };
-    // JavaScript writes half of a surrogate pair as an escape that is no valid character.
-    if let Some(repaired) = replace_lone_surrogates(text)
-        && let Ok(value) = serde_json::from_str::<Value>(&repaired)
-    {
-        return object(value);
-    }
     match serde_json::from_str::<Envelope>(text) {
         Ok(Envelope { kind, id }) if kind == "extension_ui_request" => {
             Line::UnreadableRequest { request: id, message: error.to_string() }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::agent::any_line::{Odd, any_json, hear_soundly};
-use crate::agent::claude::wire::Fields;
+use crate::agent::fields::Fields;
 use crate::domain::approval::ApprovalKind;
 
 /// Whether a line of ours allows something.

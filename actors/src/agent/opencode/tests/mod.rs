@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use self::rig::{Play, Recorded, cases};
 use super::*;
 use crate::agent::any_line::{Odd, any_json, hear_soundly};
+use crate::agent::recordings;
 use crate::agent::server::wire::{News, Request};
 use crate::domain::agent::AgentEvent;
 
@@ -25,20 +26,10 @@ fn played(lines: &[Recorded], cut: std::ops::Range<usize>) -> Play {
 
 #[test]
 fn every_recording_is_understood_as_before() {
-    let mut wrong = Vec::new();
-    for (path, lines) in cases() {
+    recordings::compare(cases().into_iter().map(|(path, lines)| {
         let now = played(&lines, 0..0).log;
-        let golden = path.with_extension("txt");
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&golden, &now).expect("it can be written");
-        }
-        let before = std::fs::read_to_string(&golden).unwrap_or_default();
-        if now != before {
-            let differs = now.lines().zip(before.lines()).find(|(now, before)| now != before);
-            wrong.push(format!("{}: {differs:#?}", golden.display()));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        (path, now)
+    }));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::super::*;
+use crate::agent::recordings;
 use crate::agent::server::wire::{News, Request};
 use crate::domain::agent::AgentEvent;
 use crate::domain::approval::{Answer, Ask, Scope};
@@ -40,18 +41,12 @@ impl Recorded {
 }
 
 pub fn cases() -> Vec<(PathBuf, Vec<Recorded>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/transcripts/opencode");
-    let entries = std::fs::read_dir(&folder).expect("the transcripts are there");
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be read").path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
-    paths.sort();
-    assert!(paths.len() > 20, "the transcripts are there");
     let read = |path: &Path| {
         let text = std::fs::read_to_string(path).expect("it can be read");
         let line = |line: &str| Recorded { line: serde_json::from_str(line).expect("a recording is JSON") };
         text.lines().map(line).collect()
     };
-    paths.into_iter().map(|path| (path.clone(), read(&path))).collect()
+    recordings::paths("opencode", 20).into_iter().map(|path| (path.clone(), read(&path))).collect()
 }
 
 /// What the server would answer, from the events that it sent so far.
@@ -300,7 +295,7 @@ impl Play {
             }
             _ => return,
         };
-        writeln!(self.log, "> {}", crate::agent::claude::wire::head(&format!("{command:?}"), 200))
+        writeln!(self.log, "> {}", crate::agent::fields::head(&format!("{command:?}"), 200))
             .expect("a text takes it");
         let prompt = matches!(command, AgentCommand::Prompt { .. });
         let said = self.protocol.say(&command, false);
@@ -317,7 +312,7 @@ impl Play {
         let mut open: VecDeque<Request> =
             requests.map(|request| request.expect("a line is a request")).collect();
         while let Some(request) = open.pop_front() {
-            let body = crate::agent::claude::wire::head(&request.body.to_string(), 300).to_owned();
+            let body = crate::agent::fields::head(&request.body.to_string(), 300).to_owned();
             let query: Vec<String> =
                 request.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let (method, path) = (&request.method, &request.path);

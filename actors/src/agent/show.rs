@@ -1,31 +1,30 @@
-//! Titles and diffs for people.
+//! Titles and diffs for people, out of what agents want to do.
 
 use std::time::Duration;
 
 use similar::TextDiff;
 
-use super::wire::head;
+use super::fields::head;
 
 /// Longest title, in bytes.
 const TITLE_LIMIT: usize = 240;
-/// Longest diff, in bytes; the whole change is the agent's to make anyway.
+/// Longest diff, in bytes; the whole change is in the input anyway.
 const DIFF_LIMIT: usize = 64 * 1024;
 /// Longest text that lines are matched in, in bytes. Longer ones are shown as all out, all in.
 const MATCH_LIMIT: usize = 128 * 1024;
 
 /// A path without the agent's own directory.
-pub(super) fn short_path<'a>(path: &'a str, cwd: &str) -> &'a str {
-    Some(cwd)
-        .filter(|cwd| cwd.len() > 1)
+pub(in crate::agent) fn short<'a>(path: &'a str, cwd: Option<&str>) -> &'a str {
+    cwd.filter(|cwd| cwd.len() > 1)
         .and_then(|cwd| path.strip_prefix(cwd.trim_end_matches('/')))
         .and_then(|rest| rest.strip_prefix('/'))
         .filter(|rest| !rest.is_empty())
         .unwrap_or(path)
 }
 
-/// The text on one line and not too long. Characters that would make it look like something else (control
-/// characters, and those that turn the direction of writing) are shown as a mark.
-pub(super) fn one_line(text: &str) -> String {
+/// The text on one line and not too long. Characters that would make it look like something else
+/// (control characters, and those that turn the direction of writing) are shown as a mark.
+pub(in crate::agent) fn one_line(text: &str) -> String {
     let mut line = String::new();
     for c in text.trim().chars() {
         if line.len() >= TITLE_LIMIT {
@@ -45,9 +44,8 @@ pub(super) fn one_line(text: &str) -> String {
     line
 }
 
-/// Changes of files (path, text before, text after) as unified diffs; `None` if nothing changes.
-pub(super) fn diff<'a>(changes: impl Iterator<Item = (&'a str, &'a str, &'a str)>) -> Option<String> {
-    let whole: String = changes.map(|(path, old, new)| unified(old, new, path)).collect();
+/// A diff of a length that can be shown, cut with a mark; `None` if nothing changes.
+pub(in crate::agent) fn shortened(whole: String) -> Option<String> {
     if whole.is_empty() {
         return None;
     }
@@ -60,16 +58,16 @@ pub(super) fn diff<'a>(changes: impl Iterator<Item = (&'a str, &'a str, &'a str)
     Some(format!("{shown}… {left} more lines are not shown\n"))
 }
 
-fn unified(old: &str, new: &str, path: &str) -> String {
+/// A unified diff of two texts.
+pub(in crate::agent) fn unified(old: &str, new: &str, path: &str) -> String {
     let path = one_line(path);
+    let lines =
+        |sign: char, text: &str| -> String { text.lines().map(|line| format!("{sign}{line}\n")).collect() };
     if old.len().max(new.len()) > MATCH_LIMIT || old.is_empty() || new.is_empty() {
         let (out, into) = (old.lines().count(), new.lines().count());
         if out + into == 0 {
             return String::new();
         }
-        let lines = |sign: char, text: &str| -> String {
-            text.lines().map(|line| format!("{sign}{line}\n")).collect()
-        };
         let place = |count: usize| format!("{},{count}", usize::from(count > 0));
         return format!(
             "--- {path}\n+++ {path}\n@@ -{} +{} @@\n{}{}",
@@ -90,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_change_is_shown_with_its_file_and_not_longer_than_can_be_read() {
-        let one = |old, new| diff([("/p/a", old, new)].into_iter());
+        let one = |old, new| shortened(unified(old, new, "/p/a"));
         assert_eq!(one("x\ny", "x\nz").as_deref(), Some("--- /p/a\n+++ /p/a\n@@ -1,2 +1,2 @@\n x\n-y\n+z\n"));
         assert_eq!(one("", "one").as_deref(), Some("--- /p/a\n+++ /p/a\n@@ -0,0 +1,1 @@\n+one\n"));
         assert_eq!(one("", ""), None);
@@ -102,7 +100,7 @@ mod tests {
     fn a_line_cannot_pretend_to_be_another_one() {
         assert_eq!(one_line("a\nb\u{202e}c\u{1b}[2K"), "a⏎b\u{fffd}c\u{fffd}[2K");
         assert!(one_line(&"é".repeat(1_000)).len() < TITLE_LIMIT + 8);
-        assert_eq!(short_path("/p/a", "/p/"), "a");
-        assert_eq!(short_path("/p2/a", "/p"), "/p2/a");
+        assert_eq!(short("/p/a", Some("/p/")), "a");
+        assert_eq!(short("/p2/a", Some("/p")), "/p2/a");
     }
 }
