@@ -181,7 +181,7 @@ fn run(command: Command, cx: Context) -> Result<(), Failure> {
         Command::Context(args) => context::run(&args, cx),
         Command::Templates(args) => templates::run(&args, cx),
         Command::Init(args) => init::run(&args, cx),
-        Command::Service(args) => service::run(&args, cx),
+        Command::Service(args) => in_runtime(service::run(&args, cx)),
         Command::Restore(args) => restore::run(args, cx),
         // These open the log where no daemon does.
         Command::Backup(args) => actix::System::new().block_on(backup::run(args, cx)),

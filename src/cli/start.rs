@@ -74,8 +74,13 @@ fn announce(
         }));
     }
     out.line(format!("Tether {} listens on {url}", env!("CARGO_PKG_VERSION")))?;
-    out.line(format!("  Log in:  {login}"))?;
-    out.line("           (once; for another link: tether open)")?;
+    if is_the_journal(&std::env::var("JOURNAL_STREAM").unwrap_or_default(), Path::new("/dev/stdout")) {
+        // It is kept, and others may read it: nothing that lets anybody in.
+        out.line("  Log in:  tether open")?;
+    } else {
+        out.line(format!("  Log in:  {login}"))?;
+        out.line("           (once; for another link: tether open)")?;
+    }
     if let Some(path) = made {
         out.line(format!("  Token:   made, and stored in {}", path.display()))?;
     }
@@ -85,6 +90,13 @@ fn announce(
     out.line(format!("  Data:    {}", settings.data_dir.display()))?;
     let log = settings.log.file.as_ref().map_or("here".to_owned(), |path| path.display().to_string());
     Ok(out.line(format!("  Log:     {log}"))?)
+}
+
+/// Whether this is what systemd has connected with its journal: `JOURNAL_STREAM` has the device and the inode
+/// (`systemd.exec`, "Environment Variables Set or Propagated by the Service Manager").
+fn is_the_journal(stream: &str, output: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(output).is_ok_and(|found| stream == format!("{}:{}", found.dev(), found.ino()))
 }
 
 /// Starts the same program in the background, and waits until it answers.
@@ -149,7 +161,7 @@ async fn first_answer(
 }
 
 /// A client of the daemon where it really listens, which port 0 leaves open.
-fn client_of(presence: &Presence, settings: &Settings) -> Option<Client> {
+pub(super) fn client_of(presence: &Presence, settings: &Settings) -> Option<Client> {
     let url = reqwest::Url::parse(&presence.url).ok()?;
     let connection = Connection {
         host: url.host_str()?.to_owned(),
@@ -168,4 +180,22 @@ fn last_words(log: &Path) -> String {
         return format!("it wrote nothing to {}", PathBuf::from(log).display());
     }
     last.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn the_journal_is_told_from_other_places() {
+        let output = tempfile::NamedTempFile::new().expect("a file");
+        let found = output.as_file().metadata().expect("it is there");
+        let stream = format!("{}:{}", found.dev(), found.ino());
+        assert!(is_the_journal(&stream, output.path()));
+        assert!(!is_the_journal("", output.path()));
+        assert!(!is_the_journal(&format!("{}:{}", found.dev(), found.ino() + 1), output.path()));
+        assert!(!is_the_journal(&stream, &output.path().with_extension("gone")));
+    }
 }
