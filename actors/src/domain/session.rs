@@ -136,6 +136,9 @@ pub struct SessionRecord {
     /// Whether the agent only plans, until a person takes its plan or says otherwise.
     #[serde(default)]
     pub planning: bool,
+    /// Whether its work tree is saved after each turn; null = as configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_checkpoint: Option<bool>,
     /// What to do when the agent crashes in mid-turn.
     #[serde(default)]
     pub restart_policy: RestartPolicy,

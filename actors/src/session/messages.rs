@@ -89,8 +89,9 @@ pub struct SetApprovalMode {
     pub by: Actor,
 }
 
-/// Change the model (`None` = the agent's default), planning, the restart policy or whether it is archived; absent fields stay.
-#[derive(Clone, Debug, Message)]
+/// Change the model (`None` = the agent's default), planning, the restart policy, whether it is archived or saved after each
+/// turn (`None` = as configured); absent fields stay.
+#[derive(Clone, Debug, Default, Message)]
 #[rtype(result = "Result<SessionDetails, SessionError>")]
 pub struct Configure {
     /// The model.
@@ -101,6 +102,8 @@ pub struct Configure {
     pub restart_policy: Option<RestartPolicy>,
     /// Whether it is put aside.
     pub archived: Option<bool>,
+    /// Whether its work tree is saved after each turn.
+    pub auto_checkpoint: Option<Option<bool>>,
 }
 
 /// An event from an external agent (`contract`: external agent flow).
@@ -214,6 +217,9 @@ pub struct SessionDetails {
     pub queued_inputs: usize,
     /// Whether it is put aside.
     pub archived: bool,
+    /// Whether its work tree is saved before the first turn and after each: as it was set for this session, else as
+    /// configured.
+    pub auto_checkpoint: bool,
 }
 
 /// A running agent program.
