@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::approval::Actor;
+use crate::domain::code::Code;
 use crate::domain::ids::{InputId, RunId};
 use crate::domain::restart::{Hold, RestartPolicy};
 use crate::domain::session::{Image, Input, OnceMark, Session};
@@ -270,13 +271,13 @@ pub enum SessionError {
 
 impl SessionError {
     /// The stable word for it in the API (`contract`: errors).
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Self::NotFound | Self::InputNotQueued(_) => "NOT_FOUND",
-            Self::InvalidState(_) => "INVALID_STATE",
-            Self::Invalid(_) => "VALIDATION_ERROR",
-            Self::AgentUnavailable(_) | Self::Held(_) => "AGENT_UNAVAILABLE",
-            Self::Restarting => "RESTARTING",
+            Self::NotFound | Self::InputNotQueued(_) => Code::NotFound,
+            Self::InvalidState(_) => Code::InvalidState,
+            Self::Invalid(_) => Code::ValidationError,
+            Self::AgentUnavailable(_) | Self::Held(_) => Code::AgentUnavailable,
+            Self::Restarting => Code::Restarting,
             Self::Git(error) => error.code(),
             Self::Log(error) => error.code(),
         }
