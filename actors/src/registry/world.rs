@@ -586,5 +586,6 @@ pub(super) async fn new_record(new: NewSession, restart_policy: RestartPolicy) -
         made_under: new.made_under,
         recent_pushes: Vec::new(),
         moved_here_at: None,
+        moved_events: None,
     }
 }
