@@ -169,6 +169,9 @@ pub struct NewSession {
     pub force_clone: bool,
     /// A work tree of its own, beside the repository at `directory`.
     pub worktree: bool,
+    /// Whether its work tree is saved after each turn; `None` = as configured there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_checkpoint: Option<bool>,
 }
 
 /// Which conversation of an agent's own program to go on with (`POST /api/sessions/attach`).

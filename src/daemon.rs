@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tether_actors::agent::processes;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use agents::catalogue;
@@ -72,8 +73,12 @@ impl Presence {
         serde_json::from_slice(&std::fs::read(place(data_dir)).ok()?).ok()
     }
 
-    /// Whether its process is there.
+    /// Whether its process runs. One that has ended is gone, also while its parent has not asked how.
     pub fn is_alive(&self) -> bool {
+        if let Some(found) = processes::entry(self.pid) {
+            return !found.ended;
+        }
+        // Nothing is told of it: it is gone, or it is another user's in a system that hides those.
         let pid = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw);
         // Not ours to signal is there all the same.
         pid.is_some_and(|pid| {
@@ -269,5 +274,20 @@ mod tests {
         let presence = Presence { pid: child.id(), url: String::new(), version: String::new() };
         child.wait().expect("ended");
         assert!(!presence.is_alive());
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_gone_before_its_parent_asks_how() {
+        use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("spawned");
+        let presence = Presence { pid: child.id(), url: String::new(), version: String::new() };
+        assert!(presence.is_alive());
+        child.kill().expect("killed");
+        // Looks, and leaves it to be asked for.
+        let id = WaitId::Pid(Pid::from_child(&child));
+        waitid(id, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).expect("it ended");
+        assert!(!presence.is_alive());
+        child.wait().expect("collected only now");
     }
 }

@@ -81,7 +81,7 @@ pub(super) async fn push_events(
                 at + 1,
                 error.message()
             );
-            return Err(ApiError::new(error.status_code(), error.code().to_owned(), message)
+            return Err(ApiError::new(error.status_code(), error.code(), message)
                 .with_details(json!({ "accepted": at })));
         }
     }

@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, post};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tether_actors::bridge::{CODE_LIVES, ChatPerson, Health, NotRemoved};
+use tether_actors::domain::code::Code;
 use tether_actors::domain::session::Session;
 use tether_actors::domain::time::Stamp;
 use tether_actors::session::Bind;
@@ -123,7 +124,7 @@ pub struct ChatCode {
 #[post("/api/bridges/pair")]
 pub(super) async fn pair_chat(_: Caller, api: Data<Api>) -> Result<Json<ChatCode>, ApiError> {
     let code = api.settings.bridges.pair().ok_or_else(|| {
-        ApiError::conflict("INVALID_STATE", "no chat platform is set up: `tether init` sets one up")
+        ApiError::conflict(Code::InvalidState, "no chat platform is set up: `tether init` sets one up")
     })?;
     let lives = i64::try_from(CODE_LIVES.as_secs()).unwrap_or_default();
     Ok(Json(ChatCode { code, expires_at: Stamp::now().plus_seconds(lives) }))
@@ -134,8 +135,8 @@ impl From<NotRemoved> for ApiError {
         let words = error.to_string();
         match error {
             NotRemoved::NoBridge(_) | NotRemoved::Unknown(_) => Self::not_found(words),
-            NotRemoved::OfSettings(..) => Self::conflict("INVALID_STATE", words),
-            NotRemoved::NotKept => Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", words),
+            NotRemoved::OfSettings(..) => Self::conflict(Code::InvalidState, words),
+            NotRemoved::NotKept => Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, words),
         }
     }
 }
@@ -178,7 +179,7 @@ pub(super) fn platform_runs(api: &Api, platform: Option<&str>) -> Result<(), Api
         None => Ok(()),
         Some(platform) => {
             let message = format!("No bridge registered for platform: {platform}");
-            Err(ApiError::bad_request("VALIDATION_ERROR", message))
+            Err(ApiError::bad_request(Code::ValidationError, message))
         }
     }
 }
@@ -226,7 +227,7 @@ pub(super) async fn bind_platform(
         && *bound != platform
     {
         let text = format!("Session is already bound to platform: {bound}");
-        return Err(ApiError::conflict("ALREADY_BOUND", text));
+        return Err(ApiError::conflict(Code::AlreadyBound, text));
     }
     Ok(Json(api.world.bind(&id, Bind { platform: Some(Some(platform)), ..Bind::default() }).await?))
 }
@@ -243,7 +244,7 @@ pub(super) async fn unbind_platform(
 ) -> Result<HttpResponse, ApiError> {
     let id = path.id()?;
     if api.session(&id)?.record.session.platform.is_none() {
-        return Err(ApiError::conflict("INVALID_STATE", "Session is not bound to any platform"));
+        return Err(ApiError::conflict(Code::InvalidState, "Session is not bound to any platform"));
     }
     api.world.bind(&id, Bind { platform: Some(None), ..Bind::default() }).await?;
     Ok(HttpResponse::Ok().json(json!({"ok": true})))

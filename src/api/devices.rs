@@ -6,6 +6,7 @@ use actix_web::web::{Data, Json};
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
 use serde::Serialize;
 use serde_json::{Value, json};
+use tether_actors::domain::code::Code;
 use tether_actors::domain::device::Device;
 use tether_actors::domain::ids::DeviceId;
 use tether_actors::domain::time::Stamp;
@@ -257,7 +258,7 @@ pub(super) async fn login(
     if !api.pairing.use_code(&code) {
         api.throttle.failed(req.peer_addr().map(|address| address.ip())).await?;
         let message = "this code is wrong, used or too old: make a new one with `tether pair`";
-        return Err(ApiError::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message));
+        return Err(ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, message));
     }
     let name = name.map(|name| tidy(&name)).filter(|name| !name.is_empty());
     let token = pairing::new_token();

@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use serde_json::{Value, json};
+use tether_actors::domain::code::Code;
 use tether_actors::gate::GateError;
 use tether_actors::log::LogError;
 use tether_actors::session::SessionError;
@@ -15,7 +16,7 @@ use tether_actors::session::SessionError;
 #[error("{code}: {message}")]
 pub struct ApiError {
     status: StatusCode,
-    code: Cow<'static, str>,
+    code: Code,
     message: Cow<'static, str>,
     details: Value,
     /// Methods that the path does know, for a 405.
@@ -42,12 +43,8 @@ struct ErrorContent {
 
 impl ApiError {
     /// A refusal with this status, stable word and text.
-    pub fn new(
-        status: StatusCode,
-        code: impl Into<Cow<'static, str>>,
-        message: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self { status, code: code.into(), message: message.into(), details: Value::Null, allow: None }
+    pub fn new(status: StatusCode, code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, message: message.into(), details: Value::Null, allow: None }
     }
 
     /// The same with `details`.
@@ -57,8 +54,8 @@ impl ApiError {
     }
 
     /// The stable word.
-    pub fn code(&self) -> &str {
-        &self.code
+    pub fn code(&self) -> Code {
+        self.code
     }
 
     /// The text for people.
@@ -73,23 +70,23 @@ impl ApiError {
     }
 
     /// 400.
-    pub fn bad_request(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn bad_request(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
     /// 401 with the contract's text.
     pub fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "Missing or invalid bearer token")
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, "Missing or invalid bearer token")
     }
 
     /// 403.
     pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message)
+        Self::new(StatusCode::FORBIDDEN, Code::Forbidden, message)
     }
 
     /// 404.
     pub fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
+        Self::new(StatusCode::NOT_FOUND, Code::NotFound, message)
     }
 
     /// 404 for a session.
@@ -99,19 +96,20 @@ impl ApiError {
 
     /// 405; `allow` lists the methods that the path knows.
     pub fn method_not_allowed(allow: String) -> Self {
-        let mut error = Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "Method not allowed");
+        let mut error =
+            Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, "Method not allowed");
         error.allow = Some(allow);
         error
     }
 
     /// 409.
-    pub fn conflict(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn conflict(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::CONFLICT, code, message)
     }
 
     /// 422 about the meaning of a value; `details` stay null.
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "VALIDATION_ERROR", message)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, Code::ValidationError, message)
     }
 
     /// 422 about the shape of the body or query: one item a problem.
@@ -122,12 +120,12 @@ impl ApiError {
     /// 413.
     pub fn too_large(limit: usize) -> Self {
         let message = format!("the body is larger than the {limit} bytes that this route takes");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::PayloadTooLarge, message)
     }
 
     /// 503 while the daemon stops.
     pub fn stopping() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "STOPPING", "the daemon is stopping")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Stopping, "the daemon is stopping")
     }
 }
 

@@ -6,6 +6,7 @@ use actix_web::http::header;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpResponse, get};
 use futures_util::Stream;
+use tether_actors::domain::code::Code;
 use tether_actors::domain::event::Envelope;
 use tether_actors::domain::ids::SessionId;
 use tether_actors::domain::time::Stamp;
@@ -142,7 +143,7 @@ impl Export {
             tracing::error!(%error, session = %self.session, "the export failed");
             ApiError::new(
                 actix_web::http::StatusCode::INTERNAL_SERVER_ERROR,
-                "EXPORT_FAILED",
+                Code::ExportFailed,
                 "the export failed: try the format jsonl; details are in the log",
             )
         })?;

@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json};
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use serde::{Deserialize, Serialize};
+use tether_actors::domain::code::Code;
 use tether_actors::domain::elsewhere::Runner;
 use tether_actors::domain::session::Session;
 use tether_actors::domain::time::Stamp;
@@ -99,14 +100,14 @@ impl From<ElsewhereError> for ApiError {
         match error {
             ElsewhereError::NotFound(_) => Self::not_found(text),
             ElsewhereError::Held(_) | ElsewhereError::StillHeld(_) => {
-                Self::conflict("EXTERNAL_SESSION_BUSY", text)
+                Self::conflict(Code::ExternalSessionBusy, text)
             }
             ElsewhereError::NoAgent(_) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "AGENT_UNAVAILABLE", text)
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::AgentUnavailable, text)
             }
-            ElsewhereError::NotAttached => Self::bad_request("INVALID_STATE", text),
+            ElsewhereError::NotAttached => Self::bad_request(Code::InvalidState, text),
             ElsewhereError::Unreadable(_) => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "EXTERNAL_SESSION_UNREADABLE", text)
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::ExternalSessionUnreadable, text)
             }
             ElsewhereError::Session(error) => error.into(),
         }
@@ -277,7 +278,7 @@ pub(super) async fn attach_session(
     } else if wanted.platform.is_some() && platform != session.platform {
         let bound = session.platform.as_deref().unwrap_or("none");
         let text = format!("the session is attached already, and bound to another platform ({bound})");
-        return Err(ApiError::conflict("ALREADY_BOUND", text));
+        return Err(ApiError::conflict(Code::AlreadyBound, text));
     }
     Ok(HttpResponse::Created().json(session))
 }

@@ -10,6 +10,7 @@ use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use serde_json::{Value, json};
+use tether_actors::domain::code::Code;
 use tether_actors::domain::ids::SessionId;
 
 use super::error::ApiError;
@@ -54,7 +55,7 @@ impl<T: FromFields> FromRequest for Body<T> {
                 let message = "send the body as JSON, with the header `Content-Type: application/json`";
                 return Err(ApiError::new(
                     StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    "UNSUPPORTED_MEDIA_TYPE",
+                    Code::UnsupportedMediaType,
                     message,
                 ));
             }
@@ -84,8 +85,9 @@ fn read<T: FromFields>(mut fields: Fields) -> Result<T, ApiError> {
 
 /// The first of the payload is not copied when it is all of it, which small bodies nearly always are.
 async fn collect(mut payload: Payload, limit: usize, declared: Option<u64>) -> Result<Bytes, ApiError> {
-    let cut =
-        |error| ApiError::bad_request("INCOMPLETE_BODY", format!("the body did not arrive whole: {error}"));
+    let cut = |error| {
+        ApiError::bad_request(Code::IncompleteBody, format!("the body did not arrive whole: {error}"))
+    };
     let Some(first) = payload.next().await else { return Ok(Bytes::new()) };
     let first = first.map_err(cut)?;
     if declared == Some(first.len() as u64) && first.len() <= limit {
@@ -107,11 +109,11 @@ async fn next(payload: &mut Payload) -> Result<Option<Bytes>, ApiError> {
         Ok(None) => Ok(None),
         Ok(Some(Err(error))) => {
             let message = format!("the body did not arrive whole: {error}");
-            Err(ApiError::bad_request("INCOMPLETE_BODY", message))
+            Err(ApiError::bad_request(Code::IncompleteBody, message))
         }
         Err(_) => {
             let message = format!("nothing of the body came for {} seconds", PATIENCE.as_secs());
-            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", message))
+            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, Code::RequestTimeout, message))
         }
     }
 }

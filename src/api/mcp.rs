@@ -22,6 +22,7 @@ use super::{Api, Settings};
 use crate::client::Client;
 use crate::config::Connection;
 use crate::mcp::Server;
+use tether_actors::domain::code::Code;
 
 /// Where it is.
 pub const PATH: &str = "/mcp";
@@ -88,7 +89,7 @@ pub(super) async fn serve(
     let limit = api.settings.body_limit;
     let body = payload.to_bytes_limited(limit).await.map_err(|_| ApiError::too_large(limit))?;
     let body = body.map_err(|error| {
-        ApiError::bad_request("INCOMPLETE_BODY", format!("the body did not arrive whole: {error}"))
+        ApiError::bad_request(Code::IncompleteBody, format!("the body did not arrive whole: {error}"))
     })?;
     let answer = service.handle(inward(&req, body)?).await;
     let (head, body) = answer.into_parts();
@@ -105,7 +106,8 @@ pub(super) async fn serve(
 
 /// actix-web and the MCP library speak in the types of two versions of the same crate.
 fn inward(req: &HttpRequest, body: Bytes) -> Result<http::Request<Full<Bytes>>, ApiError> {
-    let odd = |_: http::Error| ApiError::bad_request("VALIDATION_ERROR", "the request's head cannot be read");
+    let odd =
+        |_: http::Error| ApiError::bad_request(Code::ValidationError, "the request's head cannot be read");
     let mut request = http::Request::builder().method(req.method().as_str()).uri(req.uri().to_string());
     for (name, value) in req.headers() {
         // The tools need none of the secrets.

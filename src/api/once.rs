@@ -132,6 +132,7 @@ mod tests {
 
     use actix_web::test::TestRequest;
     use serde_json::json;
+    use tether_actors::domain::code::Code;
     use tokio::sync::oneshot;
 
     use super::*;
@@ -219,7 +220,7 @@ mod tests {
         let making = Making::default();
         let refused =
             making.once(mark("k", &json!(1)), |_| None, async { Err(ApiError::no_session()) }).await;
-        assert_eq!(refused.expect_err("it failed").code(), "NOT_FOUND");
+        assert_eq!(refused.expect_err("it failed").code(), Code::NotFound);
         let fallen = making.once(mark("k", &json!(1)), |_| None, async { panic!("a bug") }).await;
         assert!(fallen.is_err());
         let fine = making.once(mark("k", &json!(1)), |_| None, async { Ok(session()) }).await;

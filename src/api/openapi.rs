@@ -12,6 +12,7 @@ use super::Api;
 use super::auth::Caller;
 use super::error::ApiError;
 use super::routes::{self, Route, Routes};
+use tether_actors::domain::code::Code;
 
 /// What holds for the whole API; the routes add themselves.
 #[derive(OpenApi)]
@@ -129,7 +130,7 @@ pub(super) async fn describe_api(_: Caller) -> Result<HttpResponse, ApiError> {
     let described = web::block(describe).await.map_err(|_| ApiError::stopping())?;
     let json = described.map_err(|error| {
         let message = format!("the description of the API cannot be written as JSON: {error}");
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", message)
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, Code::InternalError, message)
     })?;
     Ok(HttpResponse::Ok().content_type("application/json").body(json))
 }

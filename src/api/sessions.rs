@@ -68,6 +68,11 @@ pub(super) struct CreateSession {
     /// A work tree of its own, beside the repository at `directory`.
     #[schema(required = false)]
     worktree: bool,
+    /// Whether its work tree is saved before the first turn and after each; null = as configured
+    /// (`TETHER_GIT_AUTO_CHECKPOINT`).
+    // Left out of what a key of old stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auto_checkpoint: Option<bool>,
 }
 
 impl FromFields for CreateSession {
@@ -93,6 +98,7 @@ impl FromFields for CreateSession {
             auto_branch: fields.flag("auto_branch").unwrap_or(false),
             force_clone: fields.flag("force_clone").unwrap_or(false),
             worktree: fields.flag("worktree").unwrap_or(false),
+            auto_checkpoint: fields.flag("auto_checkpoint"),
         }
     }
 }
@@ -189,6 +195,7 @@ async fn make(api: &Api, wanted: CreateSession, made_under: Option<OnceMark>) ->
         approval_mode: wanted.approval_mode,
         model: wanted.model,
         restart_policy: wanted.restart_policy,
+        auto_checkpoint: wanted.auto_checkpoint,
         external_agent,
         platform,
         made_under,
@@ -322,17 +329,22 @@ pub(super) struct ConfigureSession {
     /// Whether it is put aside, out of the usual list.
     #[schema(required = false)]
     archived: Option<bool>,
+    /// Whether its work tree is saved after each turn; null = as configured.
+    #[schema(value_type = Option<bool>, required = false)]
+    auto_checkpoint: Option<Option<bool>>,
 }
 
 impl FromFields for ConfigureSession {
     fn read(fields: &mut Fields) -> Self {
         let given = fields.has("model");
+        let saving_given = fields.has("auto_checkpoint");
         let model = fields.text_within("model", 0, SHORT);
         Self {
             model: given.then(|| non_empty(model)),
             planning: fields.flag("planning"),
             restart_policy: fields.word("restart_policy", &RESTART_POLICIES).and_then(policy),
             archived: fields.flag("archived"),
+            auto_checkpoint: saving_given.then(|| fields.flag("auto_checkpoint")),
         }
     }
 }
@@ -349,7 +361,7 @@ pub(super) async fn configure_session(
     path: SessionPath,
     body: Body<ConfigureSession>,
 ) -> Result<Json<SessionDetails>, ApiError> {
-    let Body(ConfigureSession { model, planning, restart_policy, archived }) = body;
-    let wanted = Configure { model, planning, restart_policy, archived };
+    let Body(ConfigureSession { model, planning, restart_policy, archived, auto_checkpoint }) = body;
+    let wanted = Configure { model, planning, restart_policy, archived, auto_checkpoint };
     Ok(Json(api.world.configure(&path.id()?, wanted).await?))
 }

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::error::ApiError;
+use tether_actors::domain::code::Code;
 
 /// So many wrong answers are free: people mistype.
 const FREE_FAILURES: u32 = 3;
@@ -47,7 +48,7 @@ impl Throttle {
         let Ok(_permit) = self.waiting.try_acquire() else {
             return Err(ApiError::new(
                 StatusCode::TOO_MANY_REQUESTS,
-                "TOO_MANY_ATTEMPTS",
+                Code::TooManyAttempts,
                 "too many wrong tokens or codes: wait a few seconds, then try again",
             ));
         };

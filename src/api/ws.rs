@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, get};
 use super::Api;
 use super::auth::Caller;
 use super::error::{ApiError, ErrorBody};
+use tether_actors::domain::code::Code;
 
 /// Follow sessions and the overview, say things, interrupt and answer, all over one WebSocket. One JSON object a
 /// text frame.
@@ -34,6 +35,6 @@ pub(super) async fn open_socket(
     api.sockets.accept(api.world.clone(), by, &req, payload, revoked).map_err(|error| {
         let status = error.error_response().status();
         let way = "connect to this path as a WebSocket (version 13)";
-        ApiError::new(status, "NO_HANDSHAKE", format!("{error}: {way}"))
+        ApiError::new(status, Code::NoHandshake, format!("{error}: {way}"))
     })
 }

@@ -17,7 +17,7 @@ use crate::client::{Client, ClientError};
 use crate::config::file::{self, EnvFile};
 use crate::config::{self, Connection, Sources};
 use crate::daemon;
-use crate::migrate::{self, Left, Source, SourceError, Takeover};
+use crate::migrate::{self, Left, Pairing, Source, SourceError, Takeover};
 
 /// What every release of the other program gives as its version (`contract`: health).
 const THEIR_VERSION: &str = "0.2.0";
@@ -32,6 +32,8 @@ struct Line {
     events: u64,
     /// `taken`, `would_be_taken`, `already_here` or `left`.
     outcome: &'static str,
+    /// Whether it goes on in the chat thread that it had.
+    thread: bool,
     notes: Vec<String>,
 }
 
@@ -85,7 +87,11 @@ pub async fn run(args: MigrateArgs, mut cx: Context) -> Result<(), Failure> {
         tell_sessions(&report, &mut cx)?;
     }
     if !args.no_settings {
-        report.settings = settings(&args, is_running, &mut cx)?;
+        report.settings = settings(&args, source.pairing.as_ref(), is_running, &mut cx)?;
+    } else if source.pairing.is_some() && !cx.json {
+        cx.out.line(
+            "  discord_pairing.json: the people in it are let in by the settings, which were left out",
+        )?;
     }
     if cx.json {
         return cx.out.json(&report);
@@ -154,7 +160,7 @@ async fn take(data: &Data, elsewhere: &Elsewhere, past: PastSession) -> Result<P
             let taken = registry::import(&open.log, elsewhere, &agents, policy, past).await;
             taken.map_err(|error| Failure::text(error.to_string()))
         }
-        Data::Nowhere => Ok(PastTaken { taken: false, events: 0, notes: Vec::new() }),
+        Data::Nowhere => Ok(PastTaken { taken: false, events: 0, thread: false, notes: Vec::new() }),
     }
 }
 
@@ -169,6 +175,7 @@ async fn take_all(data: &Data, source: &Source, dry_run: bool, lines: &mut Vec<L
             state: session.state.as_str(),
             events: 0,
             outcome: "left",
+            thread: false,
             notes: Vec::new(),
         };
         match source.events(found) {
@@ -184,6 +191,7 @@ async fn take_all(data: &Data, source: &Source, dry_run: bool, lines: &mut Vec<L
                         take(data, &elsewhere, PastSession { events: read.events, ..session.clone() })
                             .await?;
                     line.outcome = if taken.taken { "taken" } else { "already_here" };
+                    line.thread = taken.thread;
                     line.notes.extend(taken.notes);
                 }
             }
@@ -217,6 +225,10 @@ fn tell_sessions(report: &Report, cx: &mut Context) -> Result<(), Failure> {
         }
         cx.out.line(format!("  {}: {}", short(&line.id, 12), one_line(note)))?;
     }
+    let threads = report.sessions.iter().filter(|line| line.thread).count();
+    if threads > 0 {
+        cx.out.line(format!("\n{threads} of them go on in the chat threads that they had."))?;
+    }
     tell_left("\nLeft where it is:", &report.left, cx)
 }
 
@@ -241,7 +253,12 @@ fn tell_left(heading: &str, left: &[Left], cx: &mut Context) -> Result<(), Failu
 }
 
 /// Compares the settings, shows what would change, asks, stores.
-fn settings(args: &MigrateArgs, is_running: bool, cx: &mut Context) -> Result<SettingsReport, Failure> {
+fn settings(
+    args: &MigrateArgs,
+    pairing: Option<&Pairing>,
+    is_running: bool,
+    cx: &mut Context,
+) -> Result<SettingsReport, Failure> {
     let ours = cx.sources.personal_path.clone();
     let from = match (&args.config, &ours) {
         (Some(path), _) => path.clone(),
@@ -261,11 +278,15 @@ fn settings(args: &MigrateArgs, is_running: bool, cx: &mut Context) -> Result<Se
         takeover.stay_in_reach();
     }
     let is_one_file = ours.as_deref().is_some_and(|ours| same_file(ours, &from));
-    let mut report = SettingsReport { from: Some(from.clone()), stored: false, takeover };
     if is_one_file {
         // It holds already what it holds.
-        report.takeover.changes.clear();
+        takeover.changes.clear();
     }
+    if let Some(pairing) = pairing {
+        let is_set_up = cx.sources.environment.contains_key("DISCORD_BOT_TOKEN");
+        takeover.let_in(pairing, cx.sources.personal.as_ref(), is_set_up);
+    }
+    let mut report = SettingsReport { from: Some(from.clone()), stored: false, takeover };
     if !cx.json {
         show(&report, &from, is_one_file, cx)?;
     }
@@ -303,8 +324,10 @@ fn settings(args: &MigrateArgs, is_running: bool, cx: &mut Context) -> Result<Se
 
 fn show(report: &SettingsReport, from: &Path, is_one_file: bool, cx: &mut Context) -> Result<(), Failure> {
     let takeover = &report.takeover;
-    if is_one_file {
+    if is_one_file && takeover.changes.is_empty() {
         cx.out.line(format!("\nSettings: {} is ours, too, and stays as it is.", from.display()))?;
+    } else if is_one_file {
+        cx.out.line(format!("\nSettings: {} is ours, too. Of the data folder come:", from.display()))?;
     } else if takeover.changes.is_empty() {
         cx.out.line(format!("\nSettings: nothing of {} is to be stored.", from.display()))?;
     } else {

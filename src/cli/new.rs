@@ -41,10 +41,8 @@ pub async fn run(args: NewArgs, mut cx: Context) -> Result<(), Failure> {
         if let Some(mode) = made.approval_mode.filter(|mode| *mode > 0) {
             cx.out.line(format!("  Approvals: {}", templates::mode_words(mode)))?;
         }
-        if found.is_some_and(|found| found.template.auto_checkpoint == Some(true)) {
-            eprintln!(
-                "Note: auto_checkpoint is a setting of the daemon (TETHER_GIT_AUTO_CHECKPOINT): the template's has no effect"
-            );
+        if let Some(wanted) = new.auto_checkpoint {
+            cx.out.line(format!("  Saved:     {}", saving_words(wanted, made.directory_has_git)))?;
         }
     }
     let Some(prompt) = args.prompt.filter(|prompt| !prompt.trim().is_empty()) else {
@@ -124,7 +122,16 @@ fn wanted(args: &NewArgs, template: Template, cx: &Context) -> Result<NewSession
         auto_branch: is_clone && (args.auto_branch || template.auto_branch == Some(true)),
         force_clone: args.full_clone,
         worktree: args.worktree,
+        auto_checkpoint: args.auto_checkpoint.or(template.auto_checkpoint),
     })
+}
+
+fn saving_words(wanted: bool, has_git: bool) -> &'static str {
+    match (wanted, has_git) {
+        (true, true) => "after each turn (see: tether git checkpoints)",
+        (true, false) => "no: only what is the top of a git work tree can be saved",
+        (false, _) => "no",
+    }
 }
 
 fn with_hint(error: ClientError) -> Failure {

@@ -60,6 +60,11 @@ impl Remote {
         &self.host
     }
 
+    /// Who one is there, where that was said.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
     fn ssh(&self, script: &str) -> Command {
         let mut command = Command::new("ssh");
         command.args(["-o", PATIENCE]);

@@ -1,12 +1,16 @@
 //! `tether server`: a daemon on another machine, set up and looked after over ssh.
 
 use std::fs::File;
+use std::path::Path;
 
 use super::args::{ServerAction, ServerArgs};
+use super::init::yes_or_no;
 use super::output::one_line;
 use super::remote::Remote;
 use super::{Context, Failure};
-use crate::config::servers::Servers;
+use crate::config::file::EnvFile;
+use crate::config::naming::{Server, Standing};
+use crate::config::servers::{self, Servers};
 
 /// Ends a script with a word about what is missing.
 const NEEDS_TETHER: &str = "command -v tether >/dev/null || { echo 'tether is not installed here (see: tether server init)' \
@@ -31,15 +35,20 @@ const GIT_KEY: &str = "set -e; key=\"$HOME/.ssh/id_ed25519\"; if [ ! -f \"$key\"
                        \"$HOME/.ssh\"; ssh-keygen -q -t ed25519 -N '' -C \"tether@$(uname -n)\" -f \"$key\"; fi; \
                        cat \"$key.pub\"";
 
-/// The token of the daemon there.
-const TOKEN: &str =
-    "sed -n 's/^TETHER_AGENT_TOKEN=//p' \"${XDG_CONFIG_HOME:-$HOME/.config}/tether/config.env\" | head -n 1";
+/// How the daemon there is reached.
+const REACHED_BY: &str = "sed -n -e '/^TETHER_AGENT_TOKEN=/p' -e '/^TETHER_AGENT_PORT=/p' \
+                          \"${XDG_CONFIG_HOME:-$HOME/.config}/tether/config.env\"";
 
 /// Does what was asked.
 pub async fn run(args: &ServerArgs, mut cx: Context) -> Result<(), Failure> {
     let at = |host: &str, cx: &Context| remote(host, args.user.as_deref(), cx);
     match &args.action {
-        ServerAction::Init { machine, name } => init(&at(machine, &cx)?, name.as_deref(), &mut cx).await,
+        ServerAction::Init { machine, name } => {
+            let remote = at(machine, &cx)?;
+            let is_named = Servers::read(&cx.sources)?.get(machine).is_some();
+            let name = name.as_deref().unwrap_or(if is_named { machine } else { remote.host() });
+            init(&remote, name, &mut cx).await
+        }
         ServerAction::Upgrade { machine } => upgrade(&at(machine, &cx)?, &mut cx).await,
         ServerAction::Status { machine } => {
             let json = if cx.json { " --json" } else { "" };
@@ -182,8 +191,9 @@ async fn upgrade(remote: &Remote, cx: &mut Context) -> Result<(), Failure> {
     Ok(cx.out.line(daemon)?)
 }
 
-async fn init(remote: &Remote, name: Option<&str>, cx: &mut Context) -> Result<(), Failure> {
+async fn init(remote: &Remote, name: &str, cx: &mut Context) -> Result<(), Failure> {
     let port = port(cx)?;
+    servers::check_name(name).map_err(|why| Failure::text(format!("{why} (--name)")))?;
     let (found, shown) = (Found::at(remote).await?, remote.shown());
     match found.is_ours(remote)? {
         Some((place, version)) => {
@@ -197,15 +207,56 @@ async fn init(remote: &Remote, name: Option<&str>, cx: &mut Context) -> Result<(
     remote.ask(&format!("{NEEDS_TETHER}{}", set_up(port))).await?;
     let started = remote.ask(START).await?;
     cx.out.text(&super::output::tame(&started))?;
-    let name = name.unwrap_or_else(|| remote.host());
-    for line in how_to_reach(remote, name, port.unwrap_or(8787)) {
+    let said = EnvFile::parse(Path::new("config.env"), &remote.ask(REACHED_BY).await?);
+    let of = |name: &str| said.get(name).map(|entry| entry.value.trim()).filter(|value| !value.is_empty());
+    let there = of("TETHER_AGENT_PORT").and_then(|port| port.parse().ok()).or(port).unwrap_or(8787);
+    let here = Servers::read(&cx.sources)?.port_for(name, there, &cx.sources);
+    for line in how_to_reach(remote, here, there) {
         cx.out.line(line)?;
     }
-    if super::output::is_interactive() {
-        let token = remote.ask(TOKEN).await?;
-        cx.out.line(format!("Its token: {}", one_line(&token)))?;
+    let token = of("TETHER_AGENT_TOKEN");
+    let server = Server { name, port: here, token, ssh: remote.host(), user: remote.user() };
+    if !put_in_file(&server, cx)? {
+        cx.out.line(format!(
+            "Name it in servers.yaml, with the TETHER_AGENT_TOKEN of its config.env:\n{}",
+            server.by_hand()
+        ))?;
     }
     Ok(())
+}
+
+/// Names the server in `servers.yaml`; `false` = it is left to the person. What has its name there is only replaced
+/// with a yes.
+fn put_in_file(server: &Server<'_>, cx: &mut Context) -> Result<bool, Failure> {
+    let name = server.name;
+    let place = Servers::read(&cx.sources)?.place();
+    match server.standing(&cx.sources)? {
+        Standing::Free => {}
+        Standing::Same => {
+            cx.out.line(format!("{name} is in {place} already: tether -S {name} status"))?;
+            return Ok(true);
+        }
+        Standing::Taken => {
+            let question = format!("{place} has another {name}. Replace it?");
+            let yes = super::output::is_interactive() && yes_or_no(&question, false)?.unwrap_or(false);
+            if !yes {
+                eprintln!(
+                    "Note: {place} has another {name}, which was left as it is (--name gives another name)"
+                );
+                return Ok(false);
+            }
+        }
+    }
+    match server.store(&cx.sources) {
+        Ok(path) => {
+            cx.out.line(format!("Named {name} in {}: tether -S {name} status", path.display()))?;
+            Ok(true)
+        }
+        Err(why) => {
+            eprintln!("Note: {name} could not be named: {why}");
+            Ok(false)
+        }
+    }
 }
 
 /// The port that `--port` names: that of the daemon there.
@@ -234,13 +285,11 @@ fn set_up(port: Option<u16>) -> String {
 }
 
 /// It listens to its own machine alone, so the way there is ssh's.
-fn how_to_reach(remote: &Remote, name: &str, port: u16) -> Vec<String> {
+fn how_to_reach(remote: &Remote, here: u16, there: u16) -> [String; 2] {
     let shown = remote.shown();
-    vec![
+    [
         format!("Tether on {shown} listens to that machine alone. To reach it from here, keep this running:"),
-        format!("  ssh -N -L {port}:127.0.0.1:{port} {shown}"),
-        "and name it in servers.yaml, with the TETHER_AGENT_TOKEN of its config.env:".to_owned(),
-        format!("  servers:\n    {name}: {{host: 127.0.0.1, port: {port}, token: ...}}"),
+        format!("  ssh -N -L {here}:127.0.0.1:{there} {shown}"),
     ]
 }
 

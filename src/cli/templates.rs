@@ -48,7 +48,7 @@ pub struct Template {
     /// A branch of its own also in a plain clone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auto_branch: Option<bool>,
-    /// Read, and of no effect: checkpoints are a setting of the daemon.
+    /// Whether the work tree is saved after each turn, whatever the daemon is configured to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auto_checkpoint: Option<bool>,
     /// Without history.

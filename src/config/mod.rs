@@ -10,6 +10,7 @@ mod chat;
 pub mod docs;
 pub mod file;
 pub mod git;
+pub mod naming;
 pub mod servers;
 pub mod sources;
 pub mod table;

@@ -9,6 +9,7 @@
 //! servers:
 //!   work: {host: box.local, port: 8787, token: secret, user: me}   # user: for ssh
 //!   far: {url: https://tether.example.org, token: secret}
+//!   box: {host: 127.0.0.1, port: 8788, token: secret, ssh: box}   # ssh: ours, for a daemon behind a tunnel
 //! default: work
 //! ```
 
@@ -30,7 +31,7 @@ const PORT: u16 = 8787;
 const NAME: usize = 100;
 
 /// A server as `servers.yaml` has it. Not `Debug`: it holds a token.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     host: Option<String>,
@@ -39,14 +40,31 @@ pub struct Entry {
     token: Option<String>,
     /// Who one is there, for ssh.
     pub user: Option<String>,
+    /// What ssh takes to reach the machine, where `host` is something else, such as this end of a tunnel.
+    ssh: Option<String>,
 }
 
-#[derive(Default, Deserialize)]
+/// The file as it is written.
+#[derive(Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+pub(super) struct Written {
     #[serde(default)]
     servers: Option<BTreeMap<String, Option<Entry>>>,
     default: Option<String>,
+}
+
+impl Written {
+    /// What it says of a name.
+    pub(super) fn entry(&self, name: &str) -> Option<&Entry> {
+        self.servers.as_ref()?.get(name)?.as_ref()
+    }
+
+    /// The same without what has the name.
+    pub(super) fn without(&self, name: &str) -> Self {
+        let mut rest = self.clone();
+        rest.servers.get_or_insert_default().remove(name);
+        rest
+    }
 }
 
 /// The servers that the person named.
@@ -248,7 +266,13 @@ impl Entry {
     /// The host that ssh is to reach.
     pub fn ssh_host(&self) -> Option<String> {
         let of_url = || Some(Url::parse(self.url.as_deref()?).ok()?.host_str()?.to_owned());
-        self.host.clone().or_else(of_url)
+        self.ssh.clone().or_else(|| self.host.clone()).or_else(of_url)
+    }
+
+    /// The port of this machine that it is reached through, if it is.
+    fn local_port(&self) -> Option<u16> {
+        let target = self.target(&Sources::default()).ok()?;
+        target.connection.is_loopback().then_some(target.connection.port)
     }
 }
 
@@ -289,6 +313,19 @@ impl Servers {
         let bare = Sources { flags: Vec::new(), ..sources.clone() };
         let address = |entry: &Entry| entry.target(&bare).map(|target| shown(&target.url).to_owned());
         self.entries.iter().map(|(name, entry)| (name.as_str(), address(entry))).collect()
+    }
+
+    /// A port of this machine for a tunnel to the daemon that is to be called `name`: the one that it has already, else
+    /// the first from `wanted` on that neither the daemon of this machine nor another tunnel has.
+    pub fn port_for(&self, name: &str, wanted: u16, sources: &Sources) -> u16 {
+        let bare = Sources { flags: Vec::new(), ..sources.clone() };
+        if let Some(port) = self.get(name).filter(|entry| entry.ssh.is_some()).and_then(Entry::local_port) {
+            return port;
+        }
+        let others = self.entries.iter().filter(|(other, _)| *other != name);
+        let mut taken: Vec<u16> = others.filter_map(|(_, entry)| entry.local_port()).collect();
+        taken.extend(Connection::read(&bare).ok().filter(Connection::is_loopback).map(|own| own.port));
+        (wanted..=u16::MAX).find(|port| !taken.contains(port)).unwrap_or(wanted)
     }
 
     /// Whether others than its owner may read the file though there are tokens in it.
@@ -386,7 +423,11 @@ fn place(sources: &Sources, variable: &'static str, name: &str) -> Result<Option
     Ok(if !is_there(&first) && is_there(&second) { second } else { first })
 }
 
-fn check_name(name: &str) -> Result<(), String> {
+/// Whether a server may be called so.
+///
+/// # Errors
+/// What is wrong with the name.
+pub fn check_name(name: &str) -> Result<(), String> {
     let fits = name.chars().count() <= NAME
         && !name.starts_with('-')
         && !name.is_empty()

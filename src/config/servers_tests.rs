@@ -147,6 +147,24 @@ fn what_cannot_be_used_is_an_error_and_never_another_daemon() {
 }
 
 #[test]
+fn a_tunnel_gets_a_port_that_leads_nowhere_else() {
+    let text = "servers:\n  box: {host: 127.0.0.1, port: 9005, ssh: box}\n  own: {host: localhost, port: 8788}\n  \
+                far: {host: far, port: 8789}\n";
+    let home = home(&[("servers.yaml", text)]);
+    let port = |name: &str, wanted: u16, more: &[(&str, &str)]| {
+        let sources = sources(&home, more);
+        Servers::read(&sources).expect("read").port_for(name, wanted, &sources)
+    };
+    assert_eq!(port("new", 8787, &[]), 8789, "neither the daemon's own port nor another's");
+    assert_eq!(port("new", 8787, &[("TETHER_AGENT_PORT", "1")]), 8787);
+    assert_eq!(port("box", 8787, &[]), 9005, "it keeps the one that it has");
+    let sources = sources(&home, &[]);
+    let servers = Servers::read(&sources).expect("read");
+    let ssh = |name: &str| servers.get(name).and_then(Entry::ssh_host);
+    assert_eq!((ssh("box").as_deref(), ssh("far").as_deref()), (Some("box"), Some("far")));
+}
+
+#[test]
 fn tokens_that_others_can_read_are_told() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = home(&[("servers.yaml", SERVERS)]);

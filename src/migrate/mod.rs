@@ -8,6 +8,7 @@
 mod database;
 mod events;
 mod settings;
+mod threads;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use serde::Serialize;
 use tether_actors::domain::past::{PastEvent, PastSession};
 
 pub use settings::{Change, Takeover, compare};
+pub use threads::Pairing;
 
 /// What was found in a data folder.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct Source {
     pub folder: PathBuf,
     /// Its sessions, without their events, in the order in which they were made.
     pub sessions: Vec<Found>,
+    /// Who was paired on a chat platform.
+    pub pairing: Option<Pairing>,
     /// What is not taken over.
     pub left: Vec<Left>,
 }
@@ -83,13 +87,8 @@ pub enum SourceError {
     InUse(PathBuf),
 }
 
-/// Files of bridges, with what stands in their place here.
-const BRIDGE_FILES: [(&str, &str); 4] = [
-    ("telegram_state.json", "threads are made anew: tether bind ID telegram"),
-    ("slack_threads.json", "threads are made anew: tether bind ID slack"),
-    ("discord_threads.json", "threads are made anew: tether bind ID discord"),
-    ("discord_pairing.json", "people are let in anew: tether pair --chat"),
-];
+/// Files of bridges that hold nothing but what the platform has too.
+const NAMES_OF_THREADS: [&str; 2] = ["slack_threads.json", "discord_threads.json"];
 
 /// Reads what there is in a data folder.
 ///
@@ -97,7 +96,7 @@ const BRIDGE_FILES: [(&str, &str); 4] = [
 /// See [`SourceError`].
 pub fn read(folder: &Path) -> Result<Source, SourceError> {
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    let (sessions, mut left) = database::read(&folder)?;
+    let (mut sessions, mut left) = database::read(&folder)?;
     let logs = folder.join("sessions");
     let known = |name: &str| sessions.iter().any(|found| found.session.id == name);
     for name in names(&logs).map_err(|error| unreadable(&logs, &error))? {
@@ -106,9 +105,11 @@ pub fn read(folder: &Path) -> Result<Source, SourceError> {
             left.push(Left::new(path, "the log of a session that was deleted"));
         }
     }
-    for (name, why) in BRIDGE_FILES {
+    threads::give_topics(&folder, &mut sessions, &mut left);
+    let pairing = threads::pairing(&folder, &mut left);
+    for name in NAMES_OF_THREADS {
         if folder.join(name).exists() {
-            left.push(Left::new(name, why));
+            left.push(Left::new(name, "threads keep the names that they have there"));
         }
     }
     for (name, why) in [
@@ -120,7 +121,7 @@ pub fn read(folder: &Path) -> Result<Source, SourceError> {
             left.push(Left::new(name, why));
         }
     }
-    Ok(Source { folder, sessions, left })
+    Ok(Source { folder, sessions, pairing, left })
 }
 
 impl Source {

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::Left;
+use super::threads::PAIRING;
+use super::{Left, Pairing};
 use crate::config::file::EnvFile;
 use crate::config::{Sources, table};
 
@@ -45,6 +46,50 @@ impl Takeover {
         let cut_off = self.changes.extract_if(.., |change| REACHED_BY.contains(&change.name));
         let why = "the daemon runs with another one: stop it (tether stop) and migrate again";
         self.left.extend(cut_off.map(|change| Left::new(change.name, why)));
+    }
+}
+
+/// Who may act on Discord.
+const LET_IN: &str = "DISCORD_ALLOWED_USER_IDS";
+/// Where the bot is there.
+const CHANNEL: &str = "DISCORD_CHANNEL_ID";
+
+impl Takeover {
+    /// Adds that the people who were paired in the data folder may act here too, and in which channel; like any other
+    /// setting it counts once a person has seen it and said yes. `is_set_up` says that the bot's token is known from
+    /// elsewhere.
+    pub fn let_in(&mut self, pairing: &Pairing, ours: Option<&EnvFile>, is_set_up: bool) {
+        let will_be = |takeover: &Self, name: &str| {
+            let change = takeover.changes.iter().find(|change| change.name == name);
+            let old = || ours?.get(name).map(|entry| entry.value.trim().to_owned());
+            change.map(|change| change.value.clone()).or_else(old).filter(|value| !value.is_empty())
+        };
+        if !is_set_up && will_be(self, "DISCORD_BOT_TOKEN").is_none() {
+            let why = "people are paired for Discord in it, which is not set up here: tether init";
+            return self.left.push(Left::new(PAIRING, why));
+        }
+        let known = will_be(self, LET_IN).unwrap_or_default();
+        let is_known = |id: &str| known.split([',', ' ']).any(|known| known == id);
+        let mut people: Vec<String> = pairing.people.iter().map(u64::to_string).collect();
+        people.retain(|id| !is_known(id));
+        if !people.is_empty() {
+            let before = (!known.is_empty()).then_some(known);
+            let value = before.into_iter().chain(people).collect::<Vec<_>>().join(",");
+            self.set(LET_IN, value, ours);
+        }
+        if let Some(channel) = pairing.channel.filter(|_| will_be(self, CHANNEL).is_none()) {
+            self.set(CHANNEL, channel.to_string(), ours);
+        }
+    }
+
+    /// Has a setting that is no secret changed, whatever was to become of it.
+    fn set(&mut self, name: &'static str, value: String, ours: Option<&EnvFile>) {
+        self.same.retain(|same| *same != name);
+        self.changes.retain(|change| change.name != name);
+        let old = ours.and_then(|ours| ours.get(name)).map(|entry| entry.value.trim().to_owned());
+        if old.as_ref() != Some(&value) {
+            self.changes.push(Change { name, old, new: value.clone(), value });
+        }
     }
 }
 

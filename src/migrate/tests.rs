@@ -190,6 +190,77 @@ fn what_was_said_stands_in_for_a_log_that_is_gone() {
 }
 
 #[test]
+fn a_topic_is_the_one_of_the_bridges_file_and_a_damaged_file_is_told() {
+    let home = home();
+    let folder = data(home.path());
+    let database = rusqlite::Connection::open(folder.join("sessions.db")).expect("it opens");
+    for (name, platform, thread) in
+        [("Long", "telegram", "1"), ("Waits", "slack", "1700.1"), ("Broken", "telegram", "3")]
+    {
+        database
+            .execute(
+                "UPDATE sessions SET platform = ?1, platform_thread_id = ?2 WHERE name = ?3",
+                (platform, thread, name),
+            )
+            .expect("it writes");
+    }
+    drop(database);
+    let thread_of = |source: &Source, name: &str| {
+        let found = source.sessions.iter().find(|found| found.session.name.as_deref() == Some(name));
+        found.expect("it is there").session.platform_thread_id.clone()
+    };
+    let source = read(&folder).expect("it reads");
+    let id = source.sessions.iter().find(|found| found.session.name.as_deref() == Some("Long"));
+    let id = id.expect("it is there").session.id.clone();
+    let state =
+        format!(r#"{{"mappings":{{"{id}":{{"topic_id":77,"name":"Claude / P","created_at":"x"}}}}}}"#);
+    std::fs::write(folder.join("telegram_state.json"), state).expect("written");
+    std::fs::write(folder.join("slack_threads.json"), "{}").expect("written");
+    let source = read(&folder).expect("it reads");
+    let threads = ["Long", "Waits", "Broken"].map(|name| thread_of(&source, name));
+    assert_eq!(threads, [Some("77".to_owned()), Some("1700.1".to_owned()), Some("3".to_owned())]);
+    assert!(source.left.iter().any(|left| left.what == "slack_threads.json"), "{:?}", source.left);
+
+    std::fs::write(folder.join("telegram_state.json"), "{\"mappings\": [").expect("written");
+    std::fs::write(folder.join("discord_pairing.json"), "null and void").expect("written");
+    let source = read(&folder).expect("the rest is of use");
+    assert_eq!((thread_of(&source, "Long"), source.pairing), (Some("1".to_owned()), None));
+    for name in ["telegram_state.json", "discord_pairing.json"] {
+        let told = source.left.iter().find(|left| left.what == name).expect(name);
+        assert!(told.why.contains("cannot be read"), "{told:?}");
+    }
+}
+
+#[test]
+fn people_who_were_paired_are_added_to_those_who_may_act_already() {
+    let file = |text: &str| EnvFile::parse(Path::new("x"), text);
+    let pairing = Pairing { people: vec![7, 8], channel: Some(500) };
+    let values = |takeover: &Takeover| {
+        takeover.changes.iter().map(|change| (change.name, change.value.clone())).collect::<Vec<_>>()
+    };
+    let ours = file("DISCORD_BOT_TOKEN=t\nDISCORD_ALLOWED_USER_IDS=8 9\nDISCORD_CHANNEL_ID=400\n");
+    let mut takeover = Takeover::default();
+    takeover.let_in(&pairing, Some(&ours), false);
+    assert_eq!(
+        values(&takeover),
+        [("DISCORD_ALLOWED_USER_IDS", "8 9,7".to_owned())],
+        "the channel is ours already"
+    );
+    let mut none = Takeover::default();
+    none.let_in(&pairing, None, false);
+    assert!(none.changes.is_empty() && none.left[0].why.contains("not set up"), "{none:?}");
+    none.let_in(&pairing, None, true);
+    let both = [("DISCORD_ALLOWED_USER_IDS", "7,8".to_owned()), ("DISCORD_CHANNEL_ID", "500".to_owned())];
+    assert_eq!(values(&none), both);
+    // The file of the other program has fewer than ours, which has them all: nothing changes.
+    let ours = file("DISCORD_BOT_TOKEN=t\nDISCORD_ALLOWED_USER_IDS=9,7,8\nDISCORD_CHANNEL_ID=500\n");
+    let theirs = file("DISCORD_BOT_TOKEN=t\nDISCORD_ALLOWED_USER_IDS=9\n");
+    let mut again = compare(&theirs, Some(&ours));
+    again.let_in(&pairing, Some(&ours), false);
+    assert_eq!(values(&again), []);
+}
+
+#[test]
 fn settings_are_compared_checked_and_those_that_nobody_knows_are_named() {
     let home = home();
     let theirs = EnvFile::read(&home.path().join(".config/tether/config.env")).expect("read").expect("there");

@@ -1,6 +1,6 @@
 //! The docs are true. What can be made from the program is made from it: settings, commands, routes, types, event
 //! types, the list of pages. The rest is read: links lead somewhere, JSON is JSON, commands parse, and settings,
-//! routes, fields and commands that are named exist.
+//! routes, fields and commands that are named exist, and so do the codes of errors.
 //!
 //! After a change of any of these:
 //!
@@ -9,6 +9,7 @@
 //! ```
 
 mod commands;
+mod errors;
 mod events;
 mod examples;
 mod markdown;

@@ -28,7 +28,7 @@ fn is_known(name: &str) -> bool {
 }
 
 /// The program's own text.
-fn sources() -> &'static str {
+pub fn sources() -> &'static str {
     static SOURCES: OnceLock<String> = OnceLock::new();
     SOURCES.get_or_init(|| {
         let mut folders = vec![root().join("src"), root().join("actors/src")];

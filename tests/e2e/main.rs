@@ -31,6 +31,7 @@ mod limit;
 mod many;
 mod mcp;
 mod migrate;
+mod migrate_chats;
 mod model_agent;
 mod opencode;
 mod own_agents;

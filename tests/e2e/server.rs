@@ -58,9 +58,15 @@ async fn a_machine_is_set_up_looked_at_and_brought_up_to_date() {
 
     let port = machine.there.port.to_string();
     let said = machine.server(&["init", "box", "-u", "me", "--port", &port, "--name", "work"]).await.ok();
-    for word in ["All checks passed.", "me@box", &*format!("-L {port}:127.0.0.1:{port}"), "work: {host"] {
+    for word in ["All checks passed.", "me@box", &*format!("-L {port}:127.0.0.1:{port}"), "Named work in "] {
         assert!(said.contains(word), "{word}: {said}");
     }
+    let servers = machine.home.path().join(".config/tether/servers.yaml");
+    let mode = std::fs::metadata(&servers).expect("it is named").permissions().mode();
+    assert_eq!(mode & 0o077, 0, "its token is in it");
+    // The machine is this one, so the port leads there without a tunnel.
+    let named = tether_with(&machine.home, &["-S", "work", "status"], &[]).await.ok();
+    assert!(named.contains("(ok)"), "{named}");
     let config = machine.there.path().join(".config/tether/config.env");
     let text = std::fs::read_to_string(&config).expect("it is set up");
     let token =
@@ -72,9 +78,23 @@ async fn a_machine_is_set_up_looked_at_and_brought_up_to_date() {
     let status = machine.server(&["status", "me@box"]).await.ok();
     assert!(status.contains(&format!("127.0.0.1:{port} (ok)")), "{status}");
     assert!(machine.server(&["logs", "box", "-n", "1"]).await.ok().lines().count() == 1);
+    assert!(machine.server(&["status", "work"]).await.ok().contains("(ok)"), "ssh is given the machine");
     assert!(machine.server(&["upgrade", "box"]).await.ok().contains("already"));
-    let again = machine.server(&["init", "box", "--port", &port]).await.ok();
+    let written = std::fs::read_to_string(&servers).expect("there");
+    let again = machine.server(&["init", "work", "--port", &port]).await.ok();
     assert!(again.contains("has Tether") && again.contains("All checks passed."), "{again}");
+    assert!(again.contains("work is in ") && again.contains("already"), "{again}");
+    std::fs::write(&servers, format!("# mine\n{written}  other: {{host: x}}\ndefault: other\n"))
+        .expect("written");
+    let mine = std::fs::read_to_string(&servers).expect("there");
+    let taken = machine.server(&["init", "box", "--port", &port, "--name", "other"]).await;
+    assert!(taken.code == 0 && taken.err.contains("has another other"), "{taken:?}");
+    assert!(taken.out.contains("other: {host: 127.0.0.1") && !taken.out.contains(token), "{taken:?}");
+    assert_eq!(std::fs::read_to_string(&servers).expect("there"), mine, "nobody said yes");
+    machine.server(&["init", "box", "--port", &port, "--name", "third"]).await.ok();
+    let grown = std::fs::read_to_string(&servers).expect("there");
+    assert!(mine.lines().all(|line| grown.lines().any(|kept| kept == line)), "{grown}");
+    assert!(grown.contains("  third: {host: 127.0.0.1"), "{grown}");
     let other = machine.server(&["init", "box", "--port", "1"]).await;
     assert!(other.code == 1 && other.err.contains("another port"), "{other:?}");
     assert_eq!(std::fs::read_to_string(&config).expect("there"), text, "and nothing was changed");

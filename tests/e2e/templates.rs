@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::harness::Stage;
+use crate::git::lays_repository;
+use crate::harness::{Home, Stage};
 
 /// Writes the project's template `web`.
 fn projects(stage: &Stage, text: &str) {
@@ -43,6 +44,35 @@ async fn a_template_says_what_no_flag_says() {
     assert!(listed.starts_with("Name ") && listed.contains("a.yaml"), "{listed}");
     let shown = stage.cli(&["templates", "show", "a"]).await.ok();
     assert!(shown.contains("  adapter: demo\n  approval_mode: 1\n"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_template_or_a_flag_has_a_session_saved_after_each_turn() {
+    let mut home = Home::new();
+    lays_repository(&home);
+    home.extra.insert("TETHER_DEMO_PACE_MS".into(), "0".into());
+    let stage = Stage::bare_in(home).await;
+    own(&stage, "safe.yaml", "adapter: demo\ndirectory: .\nauto_checkpoint: true\n");
+    let details = async |id: &str| stage.api.get(&format!("/api/sessions/{id}/details")).await.ok();
+    let saved = made(&stage, &["-t", "safe"]).await["id"].as_str().expect("an id").to_owned();
+    assert_eq!(details(&saved).await["auto_checkpoint"], true);
+    let mut seen = stage.follow(&saved);
+    stage.api.start(&saved, "help").await;
+    let before = seen.next("checkpoint", 0, 40).await;
+    assert_eq!(before.text("message"), "[tether] checkpoint before the first turn");
+
+    let other = made(&stage, &["-t", "safe", "--auto-checkpoint=false"]).await["id"].clone();
+    assert_eq!(
+        details(other.as_str().expect("an id")).await["auto_checkpoint"],
+        false,
+        "the flag comes first"
+    );
+    let plain = made(&stage, &["-a", "demo"]).await["id"].clone();
+    assert_eq!(details(plain.as_str().expect("an id")).await["auto_checkpoint"], false, "as configured");
+    let said = stage.cli(&["new", "-a", "demo", "--auto-checkpoint"]).await.ok();
+    assert!(said.contains("  Saved:     after each turn"), "{said}");
+    let said = stage.cli(&["new", "/", "-t", "safe"]).await.ok();
+    assert!(said.contains("  Saved:     no: only"), "{said}");
 }
 
 #[tokio::test]

@@ -286,7 +286,7 @@ async fn model(deps: &Deps, session: &SessionId, name: String) -> Result<Said, S
         return Err("a model's name is one word".to_owned());
     }
     let model = Some(Some(name.clone()));
-    let configure = Configure { model, planning: None, restart_policy: None, archived: None };
+    let configure = Configure { model, ..Configure::default() };
     deps.world.configure(session, configure).await.map_err(|error| error.to_string())?;
     Ok(Said {
         doc: Doc::default().line([plain("Its model is "), bold(name), plain(" from now on.")]),

@@ -58,9 +58,18 @@ impl Bridge {
                 let last = self.deps.world.read_model().last_seq(&session.id).unwrap_or_default();
                 let mut lane = Lane::of(session.id.clone(), last.saturating_sub(HISTORY));
                 lane.title = title;
+                let came_along = self.thread_that_came_along(session);
+                if let Some((place, told)) = &came_along {
+                    lane.place = Some(place.clone());
+                    lane.cursor = lane.cursor.max(*told);
+                }
                 let turn = Turn::new(self.deps.name(), self.is_external(&session.id));
-                self.threads.insert(name.to_owned(), Thread::new(lane, turn));
-                self.say(name, &greeting(session), true, "");
+                let mut thread = Thread::new(lane, turn);
+                thread.dirty = true;
+                self.threads.insert(name.to_owned(), thread);
+                if came_along.is_none() {
+                    self.say(name, &greeting(session), true, "");
+                }
                 self.show_open(&session.id);
                 self.follow(&session.id, ctx);
             }
@@ -105,6 +114,13 @@ impl Bridge {
                 self.say(name, &Doc::text("⏏️ This session is not shown here any more."), true, "");
             }
         }
+    }
+
+    /// The thread that a session had in the program that it came from, and up to which event it was told of there. It
+    /// keeps the title that it has, until the session gets another name.
+    fn thread_that_came_along(&self, session: &Session) -> Option<(Place, u64)> {
+        let told = self.deps.world.read_model().session(&session.id)?.record.moved_events?;
+        Some((Place::Thread(session.platform_thread_id.clone()?), told))
     }
 
     /// A session was deleted: its thread is closed, and then forgotten.

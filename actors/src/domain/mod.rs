@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod approval;
+pub mod code;
 pub mod device;
 pub mod elsewhere;
 pub mod event;

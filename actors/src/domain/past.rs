@@ -100,6 +100,9 @@ pub struct PastTaken {
     pub taken: bool,
     /// How many events it has now.
     pub events: u64,
+    /// Whether it goes on in the chat thread that it had.
+    #[serde(default)]
+    pub thread: bool,
     /// What a person should know of it: what could not be kept, and what to do.
     pub notes: Vec<String>,
 }

@@ -136,6 +136,9 @@ pub struct SessionRecord {
     /// Whether the agent only plans, until a person takes its plan or says otherwise.
     #[serde(default)]
     pub planning: bool,
+    /// Whether its work tree is saved after each turn; null = as configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_checkpoint: Option<bool>,
     /// What to do when the agent crashes in mid-turn.
     #[serde(default)]
     pub restart_policy: RestartPolicy,
@@ -190,6 +193,9 @@ pub struct SessionRecord {
     /// When it was taken over from another program, if it was: it is kept for a whole term from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_here_at: Option<Stamp>,
+    /// How many events came with it then. Its chat thread, which came with it too, was told of them there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_events: Option<u64>,
 }
 
 impl SessionRecord {

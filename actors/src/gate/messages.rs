@@ -3,6 +3,7 @@
 use actix::Message;
 
 use crate::domain::approval::{Actor, Answer, Approval, Grant};
+use crate::domain::code::Code;
 use crate::domain::ids::{ApprovalId, GrantId};
 use crate::log::LogError;
 
@@ -84,12 +85,12 @@ fn already(approval: &Approval) -> String {
 
 impl GateError {
     /// The stable word for it in the API.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Self::NotFound(_) | Self::NoGrant(_) | Self::NoSession => "NOT_FOUND",
-            Self::AlreadyAnswered(_) => "ALREADY_ANSWERED",
-            Self::Invalid(_) => "VALIDATION_ERROR",
-            Self::Restarting => "RESTARTING",
+            Self::NotFound(_) | Self::NoGrant(_) | Self::NoSession => Code::NotFound,
+            Self::AlreadyAnswered(_) => Code::AlreadyAnswered,
+            Self::Invalid(_) => Code::ValidationError,
+            Self::Restarting => Code::Restarting,
             Self::Log(error) => error.code(),
         }
     }

@@ -3,6 +3,7 @@
 use actix::Message;
 
 use crate::domain::approval::{Approval, Grant};
+use crate::domain::code::Code;
 use crate::domain::device::Device;
 use crate::domain::event::{EventDraft, Frame};
 use crate::domain::ids::{ApprovalId, DeviceId, GrantId, InputId, SessionId};
@@ -183,12 +184,12 @@ pub enum LogError {
 
 impl LogError {
     /// The stable word for it in the API.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Self::DiskFull { .. } => "DISK_FULL",
-            Self::Storage(_) | Self::Corrupt(_) => "STORAGE_ERROR",
-            Self::NoSession(_) => "NOT_FOUND",
-            Self::Closed => "STOPPING",
+            Self::DiskFull { .. } => Code::DiskFull,
+            Self::Storage(_) | Self::Corrupt(_) => Code::StorageError,
+            Self::NoSession(_) => Code::NotFound,
+            Self::Closed => Code::Stopping,
         }
     }
 }

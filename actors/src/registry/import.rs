@@ -16,7 +16,7 @@ use crate::domain::elsewhere::{Attached, Runner};
 use crate::domain::ids::SessionId;
 use crate::domain::past::{PastEvent, PastSession, PastTaken};
 use crate::domain::restart::RestartPolicy;
-use crate::domain::session::SessionRecord;
+use crate::domain::session::{Session, SessionRecord};
 use crate::domain::state::SessionState;
 use crate::domain::time::Stamp;
 use crate::domain::usage::Usage;
@@ -47,12 +47,15 @@ pub async fn import(
     let id = SessionId::from(past.id.as_str());
     let there = |log: &Log| log.read_model.session(&id).map(|entry| entry.last_seq);
     if let Some(events) = there(log) {
-        return Ok(PastTaken { taken: false, events, notes: Vec::new() });
+        return Ok(PastTaken { taken: false, events, thread: false, notes: Vec::new() });
     }
     check(&past.events)?;
     let mut notes = Vec::new();
     settle(&mut past, &mut notes);
+    let thread = thread_of(&mut past, log, &mut notes);
     let mut record = record_of(&mut past, agents, policy, &mut notes).await;
+    let has_thread = thread.is_some();
+    (record.session.platform, record.session.platform_thread_id) = thread.unzip();
     if !record.external {
         go_on_with(&mut record, log, elsewhere, &mut notes).await;
     }
@@ -60,7 +63,8 @@ pub async fn import(
     let import = ImportSession { record: Box::new(record), events };
     let taken = log.import(import).await?;
     let notes = if taken { notes } else { Vec::new() };
-    Ok(PastTaken { taken, events: there(log).unwrap_or_default(), notes })
+    let events = there(log).unwrap_or_default();
+    Ok(PastTaken { taken, events, thread: taken && has_thread, notes })
 }
 
 fn check(events: &[PastEvent]) -> Result<(), SessionError> {
@@ -113,12 +117,36 @@ fn settle(past: &mut PastSession, notes: &mut Vec<String>) {
         past.approval_mode = None;
         notes.push("that everything is allowed was not taken over: it asks".to_owned());
     }
-    if let Some(platform) = past.platform.take() {
-        let thread = past.platform_thread_id.take().map(|id| format!(" (thread {id})")).unwrap_or_default();
+}
+
+/// The chat platform and the thread there that it goes on in.
+fn thread_of(past: &mut PastSession, log: &Log, notes: &mut Vec<String>) -> Option<(String, String)> {
+    let platform = past.platform.take()?;
+    let Some(thread) = past.platform_thread_id.take().filter(|thread| is_thread(&platform, thread)) else {
         notes.push(format!(
-            "it was bound to {platform}{thread}: bind it anew with `tether bind {} {platform}`",
+            "it was bound to {platform} and had no thread there: bind it anew with `tether bind {} {platform}`",
             past.id
         ));
+        return None;
+    };
+    let has_it = |other: &Session| {
+        other.platform.as_ref() == Some(&platform) && other.platform_thread_id.as_ref() == Some(&thread)
+    };
+    if let Some(other) = log.read_model.sessions().into_iter().find(has_it) {
+        notes.push(format!("{} has its thread {thread} on {platform}: it is bound nowhere", other.id));
+        return None;
+    }
+    Some((platform, thread))
+}
+
+/// Whether a platform could have a thread of this name.
+fn is_thread(platform: &str, thread: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match platform {
+        "telegram" => thread.parse::<i32>().is_ok_and(|id| id > 0),
+        "slack" => thread.split_once('.').is_some_and(|(whole, part)| is_number(whole) && is_number(part)),
+        "discord" => is_number(thread) && thread.parse::<u64>().is_ok_and(|id| id > 0),
+        _ => false,
     }
 }
 
@@ -202,6 +230,7 @@ async fn record_of(
     record.usage = told.usage;
     record.header_model = told.model;
     record.moved_here_at = Some(Stamp::now());
+    record.moved_events = Some(past.events.len() as u64);
     record
 }
 
@@ -254,7 +283,7 @@ async fn go_on_with(record: &mut SessionRecord, log: &Log, elsewhere: &Elsewhere
         }
         return;
     };
-    let has_it = |other: &crate::domain::session::Session| {
+    let has_it = |other: &Session| {
         other.runner_session_id.as_ref() == Some(&conversation) && other.runner_type == session.runner_type
     };
     if let Some(other) = log.read_model.sessions().into_iter().find(has_it) {

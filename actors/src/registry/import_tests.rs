@@ -86,7 +86,48 @@ async fn what_it_was_and_used_is_kept_under_our_names() {
     assert_eq!((record.agent.as_deref(), record.header_model.as_deref()), (Some("claude"), Some("m")));
     assert!(record.moved_here_at.is_some());
     let again = take(&log, past(json!({ "name": "Other" }))).await;
-    assert_eq!(again, PastTaken { taken: false, events: 5, notes: vec![] });
+    assert_eq!(again, PastTaken { taken: false, events: 5, thread: false, notes: vec![] });
+}
+
+#[actix::test]
+async fn it_goes_on_in_the_thread_that_it_had_unless_another_session_has_that() {
+    for (platform, thread) in
+        [("telegram", "42"), ("slack", "1700000000.000100"), ("discord", "1234567890123456789")]
+    {
+        let log = Log::in_memory();
+        let bound = |more: Value| {
+            let mut bound = json!({ "platform": platform, "platform_thread_id": thread });
+            bound.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            past(bound)
+        };
+        let events =
+            [event("user_input", json!({ "text": "go" })), event("output", json!({ "text": "one" }))];
+        let done = take(&log, bound(json!({ "events": events }))).await;
+        assert!(done.thread && !done.notes.join(" ").contains("bind"), "{done:?}");
+        let kept = record(&log);
+        let session = &kept.session;
+        assert_eq!(
+            (session.platform.as_deref(), session.platform_thread_id.as_deref()),
+            (Some(platform), Some(thread))
+        );
+        assert_eq!(kept.moved_events, Some(2));
+        let other = take(&log, bound(json!({ "id": "sess_0123456789ac" }))).await;
+        assert!(!other.thread && other.notes[0].contains("sess_0123456789ab has its thread"), "{other:?}");
+    }
+    for (platform, thread) in [
+        ("telegram", "1700.1"),
+        ("telegram", "-5"),
+        ("slack", "5"),
+        ("discord", "x"),
+        ("matrix", "5"),
+        ("slack", ""),
+    ] {
+        let log = Log::in_memory();
+        let done = take(&log, past(json!({ "platform": platform, "platform_thread_id": thread }))).await;
+        assert!(!done.thread && done.notes[0].contains("tether bind sess_0123456789ab"), "{done:?}");
+        let session = record(&log).session;
+        assert_eq!((session.platform, session.platform_thread_id), (None, None));
+    }
 }
 
 #[actix::test]

@@ -43,6 +43,8 @@ pub struct NewSession {
     pub model: Option<String>,
     /// What to do after a crash; `None` = the configured default.
     pub restart_policy: Option<RestartPolicy>,
+    /// Whether its work tree is saved after each turn; `None` = as configured.
+    pub auto_checkpoint: Option<bool>,
     /// An agent of the person's own that will drive it.
     pub external_agent: Option<ExternalAgent>,
     /// The chat platform to bind it to (already checked to be running).
@@ -565,6 +567,7 @@ pub(super) async fn new_record(new: NewSession, restart_policy: RestartPolicy) -
         turn: 0,
         model: new.model,
         planning: false,
+        auto_checkpoint: new.auto_checkpoint,
         restart_policy: new.restart_policy.unwrap_or(restart_policy),
         usage: Usage::default(),
         hold: None,
@@ -583,5 +586,6 @@ pub(super) async fn new_record(new: NewSession, restart_policy: RestartPolicy) -
         made_under: new.made_under,
         recent_pushes: Vec::new(),
         moved_here_at: None,
+        moved_events: None,
     }
 }

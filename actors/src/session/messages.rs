@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::approval::Actor;
+use crate::domain::code::Code;
 use crate::domain::ids::{InputId, RunId};
 use crate::domain::restart::{Hold, RestartPolicy};
 use crate::domain::session::{Image, Input, OnceMark, Session};
@@ -89,8 +90,9 @@ pub struct SetApprovalMode {
     pub by: Actor,
 }
 
-/// Change the model (`None` = the agent's default), planning, the restart policy or whether it is archived; absent fields stay.
-#[derive(Clone, Debug, Message)]
+/// Change the model (`None` = the agent's default), planning, the restart policy, whether it is archived or saved after each
+/// turn (`None` = as configured); absent fields stay.
+#[derive(Clone, Debug, Default, Message)]
 #[rtype(result = "Result<SessionDetails, SessionError>")]
 pub struct Configure {
     /// The model.
@@ -101,6 +103,8 @@ pub struct Configure {
     pub restart_policy: Option<RestartPolicy>,
     /// Whether it is put aside.
     pub archived: Option<bool>,
+    /// Whether its work tree is saved after each turn.
+    pub auto_checkpoint: Option<Option<bool>>,
 }
 
 /// An event from an external agent (`contract`: external agent flow).
@@ -214,6 +218,9 @@ pub struct SessionDetails {
     pub queued_inputs: usize,
     /// Whether it is put aside.
     pub archived: bool,
+    /// Whether its work tree is saved before the first turn and after each: as it was set for this session, else as
+    /// configured.
+    pub auto_checkpoint: bool,
 }
 
 /// A running agent program.
@@ -264,13 +271,13 @@ pub enum SessionError {
 
 impl SessionError {
     /// The stable word for it in the API (`contract`: errors).
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Self::NotFound | Self::InputNotQueued(_) => "NOT_FOUND",
-            Self::InvalidState(_) => "INVALID_STATE",
-            Self::Invalid(_) => "VALIDATION_ERROR",
-            Self::AgentUnavailable(_) | Self::Held(_) => "AGENT_UNAVAILABLE",
-            Self::Restarting => "RESTARTING",
+            Self::NotFound | Self::InputNotQueued(_) => Code::NotFound,
+            Self::InvalidState(_) => Code::InvalidState,
+            Self::Invalid(_) => Code::ValidationError,
+            Self::AgentUnavailable(_) | Self::Held(_) => Code::AgentUnavailable,
+            Self::Restarting => Code::Restarting,
             Self::Git(error) => error.code(),
             Self::Log(error) => error.code(),
         }

@@ -375,6 +375,7 @@ impl Handler<Configure> for Session {
         if let Some(policy) = msg.restart_policy {
             self.record.restart_policy = policy;
         }
+        self.record.auto_checkpoint = msg.auto_checkpoint.unwrap_or(self.record.auto_checkpoint);
         self.record.session.archived = msg.archived.unwrap_or(self.record.session.archived);
         let answer = self.answer(Vec::new(), Vec::new(), Class::Essential, move |session, ctx| {
             if let Some(model) = model {
@@ -460,6 +461,7 @@ impl Session {
             agent,
             queued_inputs: self.queued().count(),
             archived: self.record.session.archived,
+            auto_checkpoint: self.is_saved_each_turn(),
         }
     }
 }

@@ -82,11 +82,17 @@ impl Session {
         self.save(occasion, false, ctx);
     }
 
+    /// Whether its work tree is saved by itself: as it was set for this session, else as configured.
+    pub(super) fn is_saved_each_turn(&self) -> bool {
+        let configured = self.deps.settings.workspaces.settings().auto_checkpoint;
+        self.record.auto_checkpoint.unwrap_or(configured)
+    }
+
     fn save(&mut self, occasion: String, even_clean: bool, ctx: &mut Context<Self>) {
-        let workspaces = self.deps.settings.workspaces.clone();
-        if !workspaces.settings().auto_checkpoint || self.repository.saving {
+        if !self.is_saved_each_turn() || self.repository.saving {
             return;
         }
+        let workspaces = self.deps.settings.workspaces.clone();
         let Some(directory) = self.directory() else { return };
         self.repository.saving = true;
         let trusted = self.trust().is_some_and(|said| said.trusted);

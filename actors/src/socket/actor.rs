@@ -24,6 +24,7 @@ use super::pump::{Line, Outgoing, Pump};
 use super::window;
 use super::{Open, Pace};
 use crate::domain::approval;
+use crate::domain::code::Code;
 
 /// How long a connection that we close may take to say goodbye, so that our reason is not lost.
 const LINGER: Duration = Duration::from_secs(1);
@@ -82,7 +83,7 @@ impl<D: Door> Socket<D> {
                     let id = frame.id.clone();
                     if line.asked.try_send((frame, place)).is_err() {
                         // The pump has died, and this actor follows; the browser may well try again.
-                        let refusal = Refusal::new("RESTARTING", "the connection is failing: try again");
+                        let refusal = Refusal::new(Code::Restarting, "the connection is failing: try again");
                         ctx.text(codec::refused(id.as_ref(), &refusal));
                     }
                 }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::domain::approval::{Answer, Approval};
+use crate::domain::code::Code;
 use crate::domain::event::Frame;
 use crate::domain::ids::{ApprovalId, InputId, SessionId};
 use crate::domain::session::{Image, Session};
@@ -93,7 +94,7 @@ pub struct Asked {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Refusal {
     /// The stable word.
-    pub code: &'static str,
+    pub code: Code,
     /// For people.
     pub message: String,
     /// More, where there is more.
@@ -102,18 +103,18 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal without details.
-    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), details: Value::Null }
     }
 
     /// What was sent cannot be taken.
     pub fn invalid(message: impl Into<String>) -> Self {
-        Self::new("VALIDATION_ERROR", message)
+        Self::new(Code::ValidationError, message)
     }
 
     /// There is no such session.
     pub fn no_session() -> Self {
-        Self::new("NOT_FOUND", "Session not found")
+        Self::new(Code::NotFound, "Session not found")
     }
 }
 
@@ -450,7 +451,7 @@ mod tests {
             let refusal = refusal(text);
             assert!(refusal.message.contains(word), "{text}: {}", refusal.message);
         }
-        assert_eq!(refusal(r#"{"type":"subscribe","session_id":"x"}"#).code, "NOT_FOUND");
+        assert_eq!(refusal(r#"{"type":"subscribe","session_id":"x"}"#).code, Code::NotFound);
     }
 
     #[test]

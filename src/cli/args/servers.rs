@@ -45,12 +45,12 @@ pub struct ServerArgs {
 /// What `tether server` can do.
 #[derive(Debug, Subcommand)]
 pub enum ServerAction {
-    /// Put this program on a machine, set it up (--port: on which port) and start it
+    /// Put this program on a machine, set it up (--port: on which port), start it and name it in servers.yaml
     Init {
         /// The machine
         #[arg(value_name = "HOST")]
         machine: String,
-        /// Name for it in servers.yaml
+        /// Name for it in servers.yaml; the host when left out
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
     },

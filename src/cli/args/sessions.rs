@@ -94,6 +94,9 @@ pub struct NewArgs {
     /// Work in a work tree of its own, on a branch of its own, beside the repository in DIRECTORY
     #[arg(long)]
     pub worktree: bool,
+    /// Save the work tree after each turn (or do not: =false), whatever the daemon is configured to do
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub auto_checkpoint: Option<bool>,
 }
 
 /// `tether interrupt`

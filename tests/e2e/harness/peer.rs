@@ -27,6 +27,41 @@ impl PeerHome {
         self.0.join(".config/tether/config.env")
     }
 
+    /// Binds a session to a thread, as that program writes it: in the session's row and, for Telegram, in the file of its
+    /// bridge, which is what counts there. Answers the session's id.
+    pub fn binds(&self, name: &str, platform: &str, thread: &str) -> String {
+        let database = rusqlite::Connection::open(self.data().join("sessions.db")).expect("it opens");
+        let in_row = (platform != "telegram").then_some(thread);
+        let id: String = database
+            .query_row(
+                "UPDATE sessions SET platform = ?1, platform_thread_id = ?2 WHERE name = ?3 RETURNING id",
+                (platform, in_row, name),
+                |row| row.get(0),
+            )
+            .expect("it is there");
+        if let Ok(topic) = thread.parse::<i64>()
+            && platform == "telegram"
+        {
+            let mapping = serde_json::json!({
+                "topic_id": topic, "name": "Claude / Project", "created_at": "2026-01-01T00:00:00.123456+00:00",
+            });
+            let state = serde_json::json!({ "mappings": { id.as_str(): mapping } });
+            let text = serde_json::to_string_pretty(&state).expect("JSON");
+            std::fs::write(self.data().join("telegram_state.json"), text).expect("written");
+        }
+        id
+    }
+
+    /// Has people paired on Discord.
+    pub fn pairs(&self, people: &[u64], channel: Option<u64>) {
+        let state = serde_json::json!({
+            "control_channel_id": channel, "created_at": "2026-01-01T00:00:00.123456+00:00",
+            "paired_user_ids": people, "pairing_code": "12345678",
+        });
+        let text = serde_json::to_string_pretty(&state).expect("JSON");
+        std::fs::write(self.data().join("discord_pairing.json"), text).expect("written");
+    }
+
     /// Has its sessions work in a folder that is there; its name has as many bytes, so that all files, the database
     /// too, stay as they are otherwise. Lays the conversation of Claude Code where the program finds it.
     pub fn works_in(&self, folder: &Path, claude: &Path) {
