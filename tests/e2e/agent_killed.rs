@@ -166,9 +166,9 @@ async fn an_agent_that_died_while_the_daemon_was_dead_is_noticed_and_brought_bac
     process::kill9(pid);
     stage.model().release("gate").await;
     stage.daemon.start().await;
-    let exited = seen.next("agent_exited", 0, 20).await;
+    let exited = seen.next("agent_exited", 0, 60).await;
     assert_eq!(exited.data["cause"], "crash", "{}", exited.raw);
-    seen.next("agent_started", exited.seq, 20).await;
+    seen.next("agent_started", exited.seq, 60).await;
     seen.says("over", 40).await;
 }
 

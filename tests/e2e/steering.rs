@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::stage::appends;
-use crate::harness::{Event, Stage, Transcript, lines};
+use crate::harness::{Event, Stage, Transcript, eventually, lines};
 use crate::together::{AGENTS, stage};
 
 /// A session whose agent asks, in mid-turn, whether it may run a tool.
@@ -97,8 +97,20 @@ async fn the_daemon_killed_while_it_hands_over_a_steered_input_hands_it_over_onc
             }
             let path = format!("/api/sessions/{session}/input");
             let body = json!({ "text": "SAY heeded", "steer": true });
-            let _ = stage.api.attempt(Method::POST, &path, Some(body)).await;
-            stage.daemon.ended(20).await;
+            let said = stage.api.attempt(Method::POST, &path, Some(body)).await;
+            // The daemon may be asked before it has found the agent again: the words wait, as it says, and are sent on.
+            if let Some(waits) = said.ok().filter(|said| said.body["queued"] == true) {
+                let steer = format!(
+                    "/api/sessions/{session}/queue/{}/steer",
+                    waits.body["input_id"].as_str().unwrap()
+                );
+                eventually("it is on its way", 40, || async {
+                    let said = stage.api.attempt(Method::POST, &steer, Some(json!({}))).await;
+                    said.map_or(true, |said| said.status != 409).then_some(())
+                })
+                .await;
+            }
+            stage.daemon.ended(40).await;
             stage.daemon.start().await;
             seen.disconnect();
             stage.api.allow(ask.text("approval_id")).await;
