@@ -158,10 +158,11 @@ async fn a_killed_agents_tools_are_ended_with_it() {
 #[tokio::test]
 async fn an_agent_that_died_while_the_daemon_was_dead_is_noticed_and_brought_back() {
     let stage = &mut Stage::with_agents().await;
-    // A first turn, so that the agent has written down its conversation.
-    let (id, mut seen) = stage.started("SAY ready").await;
-    seen.idle(1, 40).await;
-    stage.api.input(&id, "SAY a\nHOLD gate\nSAY over").await;
+    // A tool first, so that the agent has written down what it was asked.
+    let prompt = format!("{}\nHOLD gate\nSAY over", appends("1", &stage.file("out")));
+    let (_, mut seen) = stage.started(&prompt).await;
+    let ask = seen.asked(0).await;
+    stage.api.allow(ask.text("approval_id")).await;
     stage.model().held("gate").await;
     let pid = agent_pid(&seen.events);
     stage.daemon.kill9();
