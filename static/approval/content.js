@@ -3,7 +3,7 @@
 import { el, visible } from '../core/dom.js';
 import { glyph, icon } from '../core/icons.js';
 import { rendered } from '../data/rendered.js';
-import { commandOf, deed, within } from '../words.js';
+import { commandOf, deed } from '../words.js';
 import { command } from './command.js';
 import { diff } from './diff.js';
 import { questions } from './question.js';
@@ -58,11 +58,13 @@ function what(approval, input, risk) {
 
 /// What a directory brings along for agents, which would count.
 function trust(approval, input, shape) {
+  // In full where it lies elsewhere: what is trusted must be seen.
+  const named = (file) => (file.startsWith(`${approval.directory}/`) ? file.slice(approval.directory.length + 1) : file);
   return [
     el('h2', {}, shape, el('span', { text: deed(approval) })),
     el('p', { class: 'trust' }, approval.reason ? 'It brings something along for agents. ' : '', visible(approval.reason || approval.title)),
     el('div', { class: 'field' }, 'in ', visible(approval.directory)),
-    ...(Array.isArray(input.files) ? [well(input.files.map((file) => within(String(file), approval.directory)).join('\n'))] : []),
+    ...(Array.isArray(input.files) ? [well(input.files.map((file) => named(String(file))).join('\n'))] : []),
     ...fields(input, ['directory', 'files']),
   ];
 }
