@@ -1,7 +1,7 @@
 //! The daemon's last log lines, and those that come to them. No secret is in them: the log replaces those before it writes.
 
 use std::fs::{File, Metadata};
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -128,15 +128,21 @@ fn tail(path: &Path, wanted: usize) -> std::io::Result<(Vec<String>, Place)> {
     Ok((last, Place::in_file(&found, end)))
 }
 
-/// The lines after a place. Of a file that was put aside the rest comes first, if it still lies beside the new one.
+/// The lines after a place. Of a file that was put aside the rest comes first, if it still lies beside the new one. Between
+/// being put aside and the new one being made there is none of the log's name, and nothing new is told.
 fn since(path: &Path, after: Place, wanted: usize) -> std::io::Result<(Vec<String>, Place)> {
-    let mut file = File::open(path)?;
-    let found = file.metadata()?;
-    if after.is_in(&found) {
+    let mut current = match File::open(path) {
+        Ok(file) => Some((file.metadata()?, file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    if let Some((found, file)) = &mut current
+        && after.is_in(found)
+    {
         // One that became shorter was emptied.
         let from = if found.len() < after.at { 0 } else { after.at };
-        let (lines, end) = first_lines(&mut file, from, wanted)?;
-        return Ok((lines, Place::in_file(&found, end)));
+        let (lines, end) = first_lines(file, from, wanted)?;
+        return Ok((lines, Place::in_file(found, end)));
     }
     if let Some(mut aside) = put_aside(path, &after) {
         let (lines, end) = first_lines(&mut aside, after.at, wanted)?;
@@ -144,6 +150,7 @@ fn since(path: &Path, after: Place, wanted: usize) -> std::io::Result<(Vec<Strin
             return Ok((lines, Place { at: end, ..after }));
         }
     }
+    let Some((found, mut file)) = current else { return Ok((Vec::new(), after)) };
     let (lines, end) = first_lines(&mut file, 0, wanted)?;
     Ok((lines, Place::in_file(&found, end)))
 }
@@ -237,8 +244,11 @@ mod tests {
         assert_eq!(told(9), ["new"]);
         append(&path, "last of the old\n");
         std::fs::rename(&path, folder.path().join("log.1")).expect("put aside");
+        assert_eq!(told(9), ["last of the old"], "though there is none of its name");
+        assert!(told(9).is_empty());
+        append(&folder.path().join("log.1"), "late\n");
         append(&path, "first\n");
-        assert_eq!(told(9), ["last of the old"]);
+        assert_eq!(told(9), ["late"]);
         assert_eq!(told(9), ["first"]);
         // Held, so that its number is not given to the next one.
         let _held = File::open(&path).expect("opened");
