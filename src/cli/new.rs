@@ -1,10 +1,12 @@
 //! `tether new`: make a session, and start it if there is something to say.
 
+use tether_actors::domain::session::Session;
+
 use super::args::NewArgs;
 use super::output::one_line;
 use super::status::label;
-use super::templates::{self, Template};
-use super::{Context, Failure};
+use super::templates::{self, Found, Template};
+use super::{Context, Failure, Out};
 use crate::client::{ClientError, NewSession};
 
 /// Makes it, starts it, prints it.
@@ -20,39 +22,45 @@ pub async fn run(args: NewArgs, mut cx: Context) -> Result<(), Failure> {
     let template = found.as_ref().map(|found| found.template.clone()).unwrap_or_default();
     let new = NewSession { approval_mode, ..wanted(&args, template, &cx)? };
     let made = client.create(&new).await.map_err(with_hint)?;
-    if !cx.json {
-        cx.out.line(format!("Created session {}", made.id))?;
-        cx.out.line(format!("  Directory: {}", made.directory))?;
-        if let Some(url) = &made.clone_url {
-            cx.out.line(format!("  Cloned:    {}", one_line(url)))?;
-        }
-        if let Some(branch) = made.working_branch.as_ref().or(made.branch.as_ref()) {
-            cx.out.line(format!("  Branch:    {}", one_line(branch)))?;
-        }
-        cx.out.line(format!("  Adapter:   {}", made.adapter.as_deref().unwrap_or("default")))?;
-        cx.out.line(format!("  State:     {}", label(made.state)))?;
-        if let Some(platform) = &made.platform {
-            cx.out.line(format!("  Platform:  {platform}"))?;
-        }
-        if let Some(found) = &found {
-            cx.out.line(format!("  Template:  {}", one_line(&found.path.display().to_string())))?;
-        }
-        // A session that allows something without asking says so from the start.
-        if let Some(mode) = made.approval_mode.filter(|mode| *mode > 0) {
-            cx.out.line(format!("  Approvals: {}", templates::mode_words(mode)))?;
-        }
-        if let Some(wanted) = new.auto_checkpoint {
-            cx.out.line(format!("  Saved:     {}", saving_words(wanted, made.directory_has_git)))?;
-        }
-    }
+    // A session is started also if nobody reads what is told about it (`tether new -m ... | head -1`).
+    let told = if cx.json { Ok(()) } else { tell(&made, found.as_ref(), &new, &mut cx.out) };
     let Some(prompt) = args.prompt.filter(|prompt| !prompt.trim().is_empty()) else {
-        return if cx.json { cx.out.json(&made) } else { Ok(()) };
+        return if cx.json { cx.out.json(&made) } else { told };
     };
     let started = client.start(made.id.as_str(), &prompt).await.map_err(with_hint)?;
     if cx.json {
         return cx.out.json(&started);
     }
+    told?;
     Ok(cx.out.line("  Started with prompt.")?)
+}
+
+/// What was made.
+fn tell(made: &Session, template: Option<&Found>, new: &NewSession, out: &mut Out) -> Result<(), Failure> {
+    out.line(format!("Created session {}", made.id))?;
+    out.line(format!("  Directory: {}", made.directory))?;
+    if let Some(url) = &made.clone_url {
+        out.line(format!("  Cloned:    {}", one_line(url)))?;
+    }
+    if let Some(branch) = made.working_branch.as_ref().or(made.branch.as_ref()) {
+        out.line(format!("  Branch:    {}", one_line(branch)))?;
+    }
+    out.line(format!("  Adapter:   {}", made.adapter.as_deref().unwrap_or("default")))?;
+    out.line(format!("  State:     {}", label(made.state)))?;
+    if let Some(platform) = &made.platform {
+        out.line(format!("  Platform:  {platform}"))?;
+    }
+    if let Some(template) = template {
+        out.line(format!("  Template:  {}", one_line(&template.path.display().to_string())))?;
+    }
+    // A session that allows something without asking says so from the start.
+    if let Some(mode) = made.approval_mode.filter(|mode| *mode > 0) {
+        out.line(format!("  Approvals: {}", templates::mode_words(mode)))?;
+    }
+    if let Some(wanted) = new.auto_checkpoint {
+        out.line(format!("  Saved:     {}", saving_words(wanted, made.directory_has_git)))?;
+    }
+    Ok(())
 }
 
 /// Flags that do not go together are told as the contract has it: with exit code 1, not as wrong usage.

@@ -213,3 +213,21 @@ async fn a_reader_that_goes_away_is_no_error() {
     let err = String::from_utf8_lossy(&done.stderr);
     assert!(!err.contains("panicked") && !err.contains("Broken pipe"), "{err}");
 }
+
+#[tokio::test]
+async fn a_session_is_started_also_if_nobody_reads_what_is_told_of_it() {
+    let stage = Stage::bare().await;
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let done = std::process::Command::new(crate::harness::daemon::program())
+        .args(["new", "-a", "demo", "-m", "hello"])
+        .env_clear()
+        .envs(stage.home.environment(None))
+        .current_dir(stage.home.work())
+        .stdout(writer)
+        .output()
+        .expect("it runs");
+    assert!(done.status.success(), "{done:?}");
+    let sessions = stage.api.get("/api/sessions").await.ok();
+    assert_eq!(sessions[0]["message_count"], 1, "{sessions}");
+}
