@@ -22,7 +22,7 @@ pub mod protocols;
 #[cfg(test)]
 mod recordings;
 pub mod server;
-pub mod show;
+mod show;
 pub mod spool;
 mod stragglers;
 pub mod tree;

@@ -24,7 +24,7 @@ pub(in crate::agent) fn short<'a>(path: &'a str, cwd: Option<&str>) -> &'a str {
 
 /// The text on one line and not too long. Characters that would make it look like something else
 /// (control characters, and those that turn the direction of writing) are shown as a mark.
-pub fn one_line(text: &str) -> String {
+pub(in crate::agent) fn one_line(text: &str) -> String {
     let mut line = String::new();
     for c in text.trim().chars() {
         if line.len() >= TITLE_LIMIT {

@@ -55,6 +55,28 @@ pub fn head(text: &str, most: usize) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
+/// On one line and not too long, for a title. What would make it look like something else is shown as a mark.
+pub fn one_line(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut line = String::new();
+    for c in text.trim().chars() {
+        if line.len() >= LONGEST {
+            line.push('…');
+            break;
+        }
+        match c {
+            '\n' | '\r' | '\u{2028}' | '\u{2029}' => line.push('⏎'),
+            '\t' => line.push(' '),
+            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
+                line.push('\u{fffd}');
+            }
+            c if c.is_control() => line.push('\u{fffd}'),
+            c => line.push(c),
+        }
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

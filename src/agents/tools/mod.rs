@@ -15,7 +15,6 @@ use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tether_actors::agent::show::one_line;
 use tokio_util::sync::CancellationToken;
 
 /// Where tools work.
@@ -204,8 +203,8 @@ pub fn title(name: &str, input: &Value) -> String {
     let about =
         ["command", "path", "file_path", "pattern", "question"].iter().find_map(|key| input[*key].as_str());
     match about {
-        Some(about) if name == "shell" => one_line(about),
-        Some(about) => one_line(&format!("{name} {about}")),
+        Some(about) if name == "shell" => bounds::one_line(about),
+        Some(about) => bounds::one_line(&format!("{name} {about}")),
         None => name.to_owned(),
     }
 }

@@ -14,9 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use tether_actors::agent::show::one_line;
-
-use super::bounds::Bounded;
+use super::bounds::{Bounded, one_line};
 use super::{Action, Outcome, Place, Plan, input};
 
 /// How long a command may take where the model does not say it, in seconds.
