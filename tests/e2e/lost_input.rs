@@ -8,12 +8,19 @@ use serde_json::{Value, json};
 use crate::harness::stage::{agent_pid, appends};
 use crate::harness::{Event, Stage, Transcript, eventually, lines, process};
 
-/// The file of the only conversation that there is.
+/// The file of the only conversation that there is, of Claude Code or of Codex.
 fn conversation(stage: &Stage) -> Option<PathBuf> {
-    let projects = std::fs::read_dir(stage.home.path().join("claude/projects")).ok()?;
-    let files = projects.flatten().filter_map(|project| std::fs::read_dir(project.path()).ok());
-    let mut files = files.flatten().flatten().map(|file| file.path());
-    files.find(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+    let mut folders =
+        vec![stage.home.path().join("claude/projects"), stage.home.path().join(".codex/sessions")];
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            if path.extension().is_some_and(|extension| extension == "jsonl") {
+                return Some(path);
+            }
+            folders.extend(path.is_dir().then_some(path));
+        }
+    }
+    None
 }
 
 /// Waits until the agent has written down that it was asked this.
@@ -26,14 +33,21 @@ async fn written(stage: &Stage, input: &str) {
 
 /// Kills the daemon and then the agent, so that nobody looks at what the agent left before that was changed.
 async fn kill_both(stage: &mut Stage, seen: &mut Transcript) {
-    let pid = agent_pid(&seen.events);
     stage.daemon.kill9();
-    assert!(process::kill9(pid));
-    eventually("the agent is gone", 20, || async { (!process::alive(pid)).then_some(()) }).await;
+    assert!(process::kill9(agent_pid(&seen.events)));
+    eventually("the agent is gone, with all that belongs to it", 20, || async {
+        let left = stage.marked();
+        for pid in &left {
+            process::kill9(*pid);
+        }
+        left.is_empty().then_some(())
+    })
+    .await;
     seen.disconnect();
 }
 
-/// What the conversation's file is like if the agent was killed before it wrote down this input.
+/// What the conversation's file is like if the agent was killed before it wrote down the input of which this is the id
+/// or the words.
 fn cut(stage: &Stage, input: &str) {
     let file = conversation(stage).expect("there is a conversation");
     let kept: String = lines(&file)
@@ -118,6 +132,70 @@ async fn a_later_input_is_said_again_with_its_pictures_and_before_those_that_wai
     assert!(!last.contains("was started again"), "the agent has nothing to go on with");
     let pictures: Vec<_> = stage.model().requests().iter().map(|request| request["images"].clone()).collect();
     assert_eq!(pictures.last(), Some(&json!(1)), "{pictures:?}");
+}
+
+#[tokio::test]
+async fn words_put_into_a_running_turn_are_said_again_and_the_turn_is_gone_on_with() {
+    let stage = &mut Stage::with_agents().await;
+    let file = stage.file("out");
+    let (id, mut seen) = stage.started(&format!("{}\nHOLD gate\nSAY over", appends("1", &file))).await;
+    let input = seen.next("user_input", 0, 10).await.text("input_id").to_owned();
+    let ask = seen.asked(0).await;
+    let body = json!({ "text": "mind this too", "steer": true });
+    let given = stage.api.post(&format!("/api/sessions/{id}/input"), body).await.ok();
+    let steered = given["input_id"].as_str().expect("it has an id").to_owned();
+    stage.api.allow(ask.text("approval_id")).await;
+    stage.model().held("gate").await;
+    written(stage, &steered).await;
+    kill_both(stage, &mut seen).await;
+    cut(stage, &steered);
+    stage.model().release("gate").await;
+    stage.daemon.start().await;
+
+    seen.idle(2, 60).await;
+    assert_eq!(lines(&file), ["1"]);
+    assert_eq!((times_sent(&seen, &input), times_sent(&seen, &steered)), (1, 2));
+    let told: Vec<_> = seen.of("warning").iter().map(|event| event.text("code").to_owned()).collect();
+    assert_eq!(told, ["INPUT_SENT_AGAIN"]);
+    let bodies = stage.model().bodies();
+    let last = bodies.last().expect("the model was asked").to_string();
+    assert_eq!(last.matches("mind this too").count(), 1, "it is in the conversation once");
+    assert!(last.contains("was started again"), "the agent went on with the turn");
+}
+
+#[tokio::test]
+async fn codex_is_asked_again_what_it_had_not_written_down() {
+    for first in [true, false] {
+        let stage = &mut Stage::with_agents().await;
+        let (id, mut seen) = stage.session_of("codex").await;
+        if !first {
+            stage.api.start(&id, "SAY ready").await;
+            seen.idle(1, 40).await;
+            stage.api.input(&id, "HOLD gate\nSAY over").await;
+        } else {
+            stage.api.start(&id, "HOLD gate\nSAY over").await;
+        }
+        stage.model().held("gate").await;
+        seen.until("it works on it", 40, |events| {
+            events.iter().filter(|event| event.kind == "turn_started").count() == 2 - usize::from(first)
+        })
+        .await;
+        let input = seen.of("user_input").last().expect("it was asked").text("input_id").to_owned();
+        kill_both(stage, &mut seen).await;
+        match first {
+            true => std::fs::remove_file(conversation(stage).expect("there is one")).expect("it is removed"),
+            false => cut(stage, "HOLD gate"),
+        }
+        stage.model().release("gate").await;
+        stage.daemon.start().await;
+
+        seen.says("over", 60).await;
+        seen.idle(2 - usize::from(first), 20).await;
+        assert_eq!(times_sent(&seen, &input), 2, "first: {first}");
+        assert_eq!(warnings(&seen, "INPUT_SENT_AGAIN").len(), 1, "first: {first}");
+        assert_eq!(warnings(&seen, "CONVERSATION_LOST").len(), 0, "first: {first}");
+        assert_eq!(seen.said().matches("over").count(), 1, "first: {first}");
+    }
 }
 
 #[tokio::test]
