@@ -243,6 +243,48 @@ async fn an_input_that_something_was_done_for_is_not_said_again_and_the_person_i
 }
 
 #[tokio::test]
+async fn with_the_policy_never_it_waits_for_the_next_input_and_is_said_before_that() {
+    let stage = &mut Stage::with_agents().await;
+    let (id, mut seen) = stage.session().await;
+    stage.api.patch(&format!("/api/sessions/{id}/details"), json!({ "restart_policy": "never" })).await.ok();
+    stage.api.start(&id, "HOLD gate\nSAY over").await;
+    seen.next("turn_started", 0, 40).await;
+    stage.model().held("gate").await;
+    kill_both(stage, &mut seen).await;
+    if let Some(file) = conversation(stage) {
+        std::fs::remove_file(file).expect("it is removed");
+    }
+    stage.model().release("gate").await;
+    stage.daemon.start().await;
+
+    seen.next("error", 0, 60).await;
+    assert_eq!(stage.api.queue(&id).await.len(), 1);
+    assert!(stage.marked().is_empty(), "no agent runs");
+    stage.api.input(&id, "SAY hello again").await;
+    seen.says("hello again", 60).await;
+    assert!(seen.said().starts_with("over"), "{}", seen.said());
+    assert_eq!(warnings(&seen, "CONVERSATION_LOST").len(), 0);
+}
+
+#[tokio::test]
+async fn a_command_is_not_said_again_because_nobody_hears_what_it_does() {
+    let stage = &mut Stage::with_agents().await;
+    let (id, mut seen) = stage.started("SAY ready").await;
+    seen.idle(1, 40).await;
+    // Unknown to the agent, so that the model gets it.
+    let input = asked(stage, &id, &mut seen, json!({ "text": "/nothing\nHOLD gate\nSAY over" })).await;
+    stage.model().held("gate").await;
+    kill_both(stage, &mut seen).await;
+    cut(stage, &input);
+    stage.model().release("gate").await;
+    stage.daemon.start().await;
+
+    seen.idle(2, 60).await;
+    assert_eq!(times_sent(&seen, &input), 1);
+    assert_eq!(warnings(&seen, "INPUT_LOST").len(), 1);
+}
+
+#[tokio::test]
 async fn killed_as_soon_as_it_begins_it_does_what_it_was_asked_and_does_it_once() {
     let stage = Stage::with_agents().await;
     let file = stage.file("out");
