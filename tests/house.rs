@@ -12,7 +12,8 @@ const ROOMS: [(&str, &[&str]); 12] = [
     ("elsewhere", &["domain"]),
     ("log", &["domain"]),
     ("gate", &["domain", "log"]),
-    ("agent", &["domain", "log"]),
+    // `elsewhere` for what an agent that died has written down.
+    ("agent", &["domain", "elsewhere", "log"]),
     // `agent` for what it knows of processes: finding a tree of them, and ending it.
     ("workspace", &["domain", "agent"]),
     ("session", &["domain", "log", "gate", "agent", "workspace"]),

@@ -28,6 +28,7 @@ mod garbage;
 mod git;
 mod installed;
 mod limit;
+mod lost_input;
 mod many;
 mod mcp;
 mod migrate;

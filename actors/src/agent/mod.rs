@@ -10,6 +10,7 @@ pub mod codex;
 pub mod discover;
 mod fields;
 mod flow;
+pub mod held;
 mod messages;
 pub mod neighbours;
 pub mod opencode;

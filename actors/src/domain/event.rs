@@ -78,7 +78,7 @@ event_types! {
     TurnFinished => "turn_finished",
     /// `{code, message}`: something went wrong that ends the session's work.
     Error => "error",
-    /// `{code, message}`: something that a person should know, and work goes on.
+    /// `{code, message, input_id?}`: something that a person should know, and work goes on.
     Warning => "warning",
     /// `{attempt, max_attempts, delay_ms, status, error}`: the agent tries a failed request to its model again.
     Retry => "retry",

@@ -169,6 +169,9 @@ pub struct SessionRecord {
     /// Whether the agent has begun to work in that conversation, so that it can be resumed.
     #[serde(default)]
     pub conversation_begun: bool,
+    /// What came of each input that the agent works on. Not in the input: that may be large, and this changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub working_on: Vec<(InputId, Since)>,
     /// The newest inputs' ids, oldest first, so that one that comes again is known.
     #[serde(default)]
     pub recent_inputs: Vec<InputId>,
@@ -255,6 +258,18 @@ pub struct Input {
     /// Given by the daemon itself after a crash ("you were interrupted, go on"), so not the person's words.
     #[serde(default)]
     pub synthetic: bool,
+}
+
+/// What an agent was heard to do since it began to work on an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Since {
+    /// Nothing.
+    Nothing,
+    /// It said something.
+    Words,
+    /// It called a tool, or asked for one.
+    Deeds,
 }
 
 /// One life of an agent program, as the store keeps it under `p/<session>`: enough to find the

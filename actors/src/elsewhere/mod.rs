@@ -7,6 +7,7 @@
 mod claude;
 mod codex;
 mod entry;
+mod held;
 mod homes;
 mod index;
 mod lines;
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use entry::{Entry, Message, Piece, Role, ToolUse, drafts, messages};
+pub use held::{Held, held};
 pub use homes::Homes;
 pub use index::{Filter, Index};
 pub use running::{Holder, How, Machine};

@@ -587,5 +587,6 @@ pub(super) async fn new_record(new: NewSession, restart_policy: RestartPolicy) -
         recent_pushes: Vec::new(),
         moved_here_at: None,
         moved_events: None,
+        working_on: Vec::new(),
     }
 }

@@ -12,6 +12,7 @@ mod external;
 mod glance;
 mod history;
 mod limit;
+mod lost;
 mod messages;
 pub(crate) mod naming;
 mod person;

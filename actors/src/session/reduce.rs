@@ -124,6 +124,7 @@ impl Session {
 
     fn reduce_one(&mut self, event: AgentEvent, out: &mut Reduced) {
         self.said.hear(&event);
+        self.note_what_came(&event);
         match event {
             AgentEvent::Ready { version, model } => self.on_ready(version, model, out),
             AgentEvent::Conversation(id) => {
@@ -283,6 +284,9 @@ impl Session {
                 input.state = next;
                 out.writes.push(Write::Input(Box::new(input.clone())));
                 self.record.conversation_begun |= next == InputState::Working;
+                if next == InputState::Working {
+                    self.note_begun(id);
+                }
             }
             InputProgress::Completed | InputProgress::Cancelled => {
                 self.inputs.remove(index);

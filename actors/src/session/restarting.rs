@@ -4,6 +4,7 @@ use actix::prelude::*;
 use rand::RngExt;
 use serde_json::json;
 
+use super::lost::Looked;
 use super::*;
 use crate::agent::AgentEnded;
 use crate::domain::restart::{EndCause, ProgramEnd, RestartVerdict, classify};
@@ -66,6 +67,7 @@ impl Session {
         &mut self,
         end: &ProgramEnd,
         message: Option<String>,
+        lost: bool,
         drafts: &mut Vec<EventDraft>,
         writes: &mut Vec<Write>,
     ) -> Next {
@@ -99,7 +101,7 @@ impl Session {
                 }
                 Next::Rest
             }
-            EndCause::Crash | EndCause::OutOfMemory => self.after_crash(cause, words, drafts, writes),
+            EndCause::Crash | EndCause::OutOfMemory => self.after_crash(cause, words, lost, drafts, writes),
             _ => {
                 self.end_turn(&words, drafts, writes);
                 self.enter(SessionState::Error, drafts);
@@ -117,6 +119,7 @@ impl Session {
         &mut self,
         cause: EndCause,
         words: String,
+        lost: bool,
         drafts: &mut Vec<EventDraft>,
         writes: &mut Vec<Write>,
     ) -> Next {
@@ -161,7 +164,7 @@ impl Session {
                     EventType::AgentRestarting,
                     json!({ "attempt": attempt, "delay_ms": delay_ms, "cause": cause, "message": words }),
                 ));
-                self.plan_return(policy, drafts, writes);
+                self.plan_return(policy, lost, drafts, writes);
                 self.record.session.restarting = Some(Restarting {
                     attempt,
                     limit: self.deps.settings.budget.restarts,
@@ -173,11 +176,19 @@ impl Session {
     }
 
     /// What the agent is told when it is back: what it had not begun is sent again under its id; what it was
-    /// working on it is told to go on with, or not, as the policy says.
-    fn plan_return(&mut self, policy: RestartPolicy, drafts: &mut Vec<EventDraft>, writes: &mut Vec<Write>) {
+    /// working on it is told to go on with, or not, as the policy says. `lost`: it knows nothing of what its turn was
+    /// about, which is sent again and begins that turn once more.
+    fn plan_return(
+        &mut self,
+        policy: RestartPolicy,
+        lost: bool,
+        drafts: &mut Vec<EventDraft>,
+        writes: &mut Vec<Write>,
+    ) {
+        let turn_running = std::mem::take(&mut self.record.turn_running);
+        self.record.continuing |= turn_running && lost;
         let was_working =
-            self.record.turn_running || self.inputs.iter().any(|input| input.state == InputState::Working);
-        self.record.turn_running = false;
+            turn_running && !lost || self.inputs.iter().any(|input| input.state == InputState::Working);
         for input in self.inputs.extract_if(.., |input| input.state == InputState::Working) {
             writes.push(Write::InputEnd(input.id));
         }
@@ -279,6 +290,17 @@ impl Handler<AgentEnded> for Session {
     type Result = ResponseActFuture<Self, Result<(), ()>>;
 
     fn handle(&mut self, msg: AgentEnded, _: &mut Self::Context) -> Self::Result {
+        if self.run_id().as_ref() != Some(&msg.run) {
+            return Box::pin(fut::ok(()));
+        }
+        let looked = self.look_for_inputs();
+        Box::pin(looked.into_actor(self).then(move |looked, session, _| session.ended(msg, &looked)))
+    }
+}
+
+impl Session {
+    /// Records the end of the program, with what follows from it.
+    fn ended(&mut self, msg: AgentEnded, looked: &Looked) -> ResponseActFuture<Self, Result<(), ()>> {
         let Some(run) = self.run.clone().filter(|run| run.run == msg.run) else {
             return Box::pin(fut::ok(()));
         };
@@ -286,7 +308,10 @@ impl Handler<AgentEnded> for Session {
         end.asked_for = run.stopping;
         end.in_turn = self.record.turn_running;
         let (mut drafts, mut writes) = (Vec::new(), vec![Write::RunEnd]);
-        let next = self.after_end(&end, msg.message, &mut drafts, &mut writes);
+        let mut notices = Vec::new();
+        let lost = self.take_back_lost(looked, &mut notices);
+        let next = self.after_end(&end, msg.message, lost, &mut drafts, &mut writes);
+        drafts.extend(notices);
         self.record.protocol_state = run.protocol_state;
         self.run = None;
         self.own_run_ends();
