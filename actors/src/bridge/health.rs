@@ -73,12 +73,32 @@ impl Pulse {
         });
     }
 
-    /// Notes that all is well.
+    /// Notes that something went well. Why the platform is not connected stays true of one that is not, whatever it may
+    /// still take.
     pub fn well(&self) {
         self.change(|health| {
+            if health.connected_since.is_none() {
+                return;
+            }
             if let Some(error) = health.last_error.take() {
                 tracing::info!(platform = health.platform, was = error, "the chat platform works again");
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_still_delivered_hides_no_reason_why_a_platform_is_not_connected() {
+        let pulse = Pulse::new("slack");
+        pulse.failed("Socket Mode is switched off");
+        pulse.well();
+        assert_eq!(pulse.get().last_error.as_deref(), Some("Socket Mode is switched off"));
+        pulse.change(|health| health.connected_since = Some(Stamp::now()));
+        pulse.well();
+        assert_eq!(pulse.get().last_error, None);
     }
 }
