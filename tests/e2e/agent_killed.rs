@@ -112,6 +112,8 @@ async fn with_the_policy_never_it_stays_ended_until_the_next_input() {
     let exited = seen.next("agent_exited", 0, 20).await;
     seen.next("session_state", exited.seq, 20).await;
     assert!(stage.marked().is_empty(), "no agent runs");
+    // What it had not written down comes first.
+    stage.model().release("gate").await;
     stage.api.input(&id, "SAY hello again").await;
     seen.says("hello again", 40).await;
     assert_eq!(seen.of("agent_started").len(), 2);
