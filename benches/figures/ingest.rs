@@ -15,6 +15,8 @@ const SESSIONS: usize = 32;
 const WARM: usize = 5_000;
 const EVENTS: usize = 60_000;
 const ROUNDS: usize = 3;
+/// So many events go into one request where they are sent together.
+const BATCH: usize = 10;
 
 pub fn run() {
     let runtime = crate::support::runtime();
@@ -45,6 +47,8 @@ pub fn run() {
             bare.push(two);
         }
     }
+    let together = (0..ROUNDS).map(|_| runtime.block_on(in_batches(&bench, &sessions)));
+    let together = together.map(|outcome| outcome.rate() * BATCH as f64).fold(0.0, f64::max);
     empty.stop();
     let best = |outcomes: &[load::Outcome]| outcomes.iter().map(load::Outcome::rate).fold(0.0, f64::max);
     let mut latencies: Vec<_> = ours.iter().flat_map(|outcome| outcome.latencies.iter().copied()).collect();
@@ -56,7 +60,21 @@ pub fn run() {
         "  of these, p50 / p99",
         format!("{:.1?} / {:.1?}", percentile(&latencies, 0.5), percentile(&latencies, 0.99)),
     );
+    note(&format!("durable events in requests of {BATCH}, 32 connections"), format!("{together:.0}/s"));
     figure("durable ingest against the empty handler", format!("{share:.1} %"), ">= 30 %", share >= 30.0);
+}
+
+/// The same events, several in a request.
+async fn in_batches(bench: &Bench, sessions: &[String]) -> load::Outcome {
+    let outcome = load::run(bench.address(), CONNECTIONS, EVENTS / BATCH, |number| {
+        let path = format!("/api/sessions/{}/events/batch", sessions[number % sessions.len()]);
+        let events: Vec<String> = (0..BATCH).map(|at| event_body(number * BATCH + at)).collect();
+        load::post(&path, &bench.token, &format!(r#"{{"events":[{}]}}"#, events.join(",")))
+    })
+    .await;
+    let outcome = outcome.unwrap_or_else(|error| panic!("the daemon does not take the events: {error}"));
+    assert_eq!(outcome.failures(), 0, "{:?}", outcome.statuses);
+    outcome
 }
 
 /// The empty handler; it runs as a process of its own, as the daemon does.

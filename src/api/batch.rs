@@ -4,11 +4,12 @@ use actix_web::post;
 use actix_web::web::{Data, Json};
 use actix_web::{HttpRequest, ResponseError as _};
 use serde_json::{Value, json};
+use tether_actors::session::RefusedPush;
 
 use super::Api;
 use super::auth::Caller;
 use super::error::{ApiError, ErrorBody};
-use super::external::{PushedEvent, push};
+use super::external::PushedEvent;
 use super::extract::{Body, FromFields, SessionPath};
 use super::fields::Fields;
 
@@ -68,22 +69,25 @@ pub(super) async fn push_events(
     let whole = super::once::key_of(&req)?;
     let events = body.0.events;
     let count = events.len();
-    for (at, mut event) in events.into_iter().enumerate() {
+    let events = events.into_iter().enumerate().map(|(at, mut event)| {
         if let (Some(whole), None) = (&whole, &event.idempotency_key) {
             event.idempotency_key = Some(format!("{whole}#{at}"));
         }
-        if let Err(error) = push(&api, &id, event).await {
-            if at == 0 {
-                return Err(error);
-            }
-            let message = format!(
-                "event {} of {count}: {}; the {at} before it are recorded, the rest is not",
-                at + 1,
-                error.message()
-            );
-            return Err(ApiError::new(error.status_code(), error.code(), message)
-                .with_details(json!({ "accepted": at })));
+        event.into_push()
+    });
+    if let Err(RefusedPush { at, error }) = api.world.push_all(&id, events.collect()).await {
+        let error = ApiError::from(error);
+        if at == 0 {
+            return Err(error);
         }
+        let message = format!(
+            "event {} of {count}: {}; the {at} before it are recorded, the rest is not",
+            at + 1,
+            error.message()
+        );
+        return Err(
+            ApiError::new(error.status_code(), error.code(), message).with_details(json!({ "accepted": at }))
+        );
     }
     Ok(Json(json!({ "ok": true, "accepted": count })))
 }

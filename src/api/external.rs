@@ -8,9 +8,8 @@ use actix_web::{HttpRequest, HttpResponse, get, post};
 use bytes::BytesMut;
 use serde_json::{Map, Value};
 use tether_actors::domain::event::{Envelope, Frame};
-use tether_actors::domain::ids::SessionId;
 use tether_actors::log::FollowError;
-use tether_actors::session::ExternalEvent;
+use tether_actors::session::{ExternalEvent, PushEvent};
 use tokio::time::Instant;
 
 use super::Api;
@@ -59,6 +58,14 @@ impl FromFields for PushedEvent {
     }
 }
 
+impl PushedEvent {
+    /// What the session is told.
+    pub(super) fn into_push(self) -> PushEvent {
+        let mark = self.idempotency_key.map(|key| once::mark(&key, &self.data));
+        PushEvent { event: self.data, mark }
+    }
+}
+
 fn event(kind: &str, data: &mut Fields) -> ExternalEvent {
     match kind {
         "output" => ExternalEvent::Output {
@@ -104,16 +111,10 @@ pub(super) async fn push_event(
     if event.idempotency_key.is_none() {
         event.idempotency_key = once::key_of(&req)?;
     }
-    push(&api, &path.id()?, event).await?;
+    tracing::trace!(kind = event.kind, "event pushed");
+    let PushEvent { event, mark } = event.into_push();
+    api.world.push_once(&path.id()?, event, mark).await?;
     Ok(HttpResponse::build(StatusCode::OK).content_type("application/json").body(&br#"{"ok":true}"#[..]))
-}
-
-/// Records one event.
-pub(super) async fn push(api: &Api, id: &SessionId, event: PushedEvent) -> Result<(), ApiError> {
-    let PushedEvent { kind, data, idempotency_key } = event;
-    tracing::trace!(kind, "event pushed");
-    let mark = idempotency_key.map(|key| once::mark(&key, &data));
-    Ok(api.world.push_once(id, data, mark).await?)
 }
 
 /// What to poll for.

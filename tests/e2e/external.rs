@@ -219,6 +219,16 @@ async fn a_batch_is_taken_in_order_whole_or_up_to_what_is_refused() {
     let refused = stage.api.post(&path, wrong).await;
     refused.error(422, "VALIDATION_ERROR");
     assert_eq!(refused.body["error"]["details"][0]["loc"], json!(["body", "events", 1, "data", "text"]));
+    let keyed =
+        |text: &str, key: &str| json!({ "type": "output", "data": { "text": text }, "idempotency_key": key });
+    let events = json!({ "events": [keyed("k", "1"), keyed("l", "2"), keyed("not k", "1"), output("m")] });
+    let refused = stage.api.post(&path, events).await;
+    assert!(refused.error(422, "VALIDATION_ERROR").contains("event 3 of 4"), "{refused:?}");
+    assert_eq!(refused.body["error"]["details"]["accepted"], 2);
+    for _ in 0..2 {
+        let events = json!({ "events": [keyed("k", "1"), keyed("l", "2")] });
+        assert_eq!(stage.api.post(&path, events).await.ok()["accepted"], 2, "they are there already");
+    }
     let status = |status: &str| json!({ "type": "status", "data": { "status": status } });
     let events = json!({ "events": [output("d"), status("error"), status("done"), output("e")] });
     let refused = stage.api.post(&path, events).await;
@@ -230,7 +240,7 @@ async fn a_batch_is_taken_in_order_whole_or_up_to_what_is_refused() {
     })
     .await;
     let texts: Vec<&str> = seen.of("output").iter().map(|event| event.text("text")).collect();
-    assert_eq!(texts, ["a", "b", "d"]);
+    assert_eq!(texts, ["a", "b", "k", "l", "d"]);
     let (asked, last) = (seen.of("permission_request")[0].seq, seen.of("output")[1].seq);
     assert!(asked < last, "the order is kept");
     let gone = stage

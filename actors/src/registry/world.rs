@@ -339,6 +339,15 @@ impl World {
         self.to_session(session, PushEvent { event, mark }).await?
     }
 
+    /// See [`PushEvents`].
+    pub async fn push_all(&self, session: &SessionId, events: Vec<PushEvent>) -> Result<(), RefusedPush> {
+        let refused = |error: SessionError| RefusedPush { at: 0, error };
+        if !events.iter().all(|pushed| matches!(pushed.event, ExternalEvent::PermissionWithdrawn { .. })) {
+            self.log.accepts_work().map_err(|error| refused(error.into()))?;
+        }
+        self.to_session(session, PushEvents(events)).await.map_err(refused)?
+    }
+
     /// See [`GetQueue`].
     pub async fn queue(&self, session: &SessionId) -> Result<Queue, SessionError> {
         self.to_session(session, GetQueue).await

@@ -172,34 +172,41 @@ fn external_ask(
     }
 }
 
-impl Handler<PushEvent> for Session {
-    type Result = ResponseFuture<Result<(), SessionError>>;
+/// What is to be recorded of a pushed event.
+enum Taken {
+    /// It was pushed before.
+    Known,
+    /// These events; and whether more of the session changed than they say.
+    New { drafts: Vec<EventDraft>, changed: bool },
+}
 
-    fn handle(&mut self, PushEvent { event, mark }: PushEvent, ctx: &mut Self::Context) -> Self::Result {
+impl Session {
+    /// Takes a pushed event into the session, to be recorded.
+    fn take_push(
+        &mut self,
+        event: &ExternalEvent,
+        mark: Option<OnceMark>,
+        ctx: &mut Context<Self>,
+    ) -> Result<Taken, SessionError> {
         if self.closing {
-            return Box::pin(async { Err(SessionError::Restarting) });
+            return Err(SessionError::Restarting);
         }
         if self.run.is_some() {
             let text = "an agent that tether runs drives this session: events cannot be pushed into it";
-            return Box::pin(async move { Err(SessionError::InvalidState(text.into())) });
+            return Err(SessionError::InvalidState(text.into()));
         }
         if let Some(known) = self.pushed_before(mark.as_ref()) {
             if Some(known) != mark.as_ref() {
                 let text =
                     "this idempotency key was used for another event: give every event a key of its own";
-                return Box::pin(async move { Err(SessionError::Invalid(text.into())) });
+                return Err(SessionError::Invalid(text.into()));
             }
-            // Answered behind the batch that took it, should that still be under way.
-            let behind = ctx.address().send(RecordWeighed { drafts: Vec::new(), item: None });
-            return Box::pin(async move { Ok(behind.await.unwrap_or(Err(LogError::Closed)).map(drop)?) });
+            return Ok(Taken::Known);
         }
         let before = self.state();
         let mut changed = !std::mem::replace(&mut self.record.external, true);
         let had_final = self.record.pending_final.is_some();
-        let drafts = match self.push_drafts(&event) {
-            Ok(drafts) => drafts,
-            Err(error) => return Box::pin(async move { Err(error) }),
-        };
+        let drafts = self.push_drafts(event)?;
         if let Some(mark) = mark {
             self.record.recent_pushes.push(mark);
             let extra = self.record.recent_pushes.len().saturating_sub(REMEMBERED_PUSHES);
@@ -219,25 +226,93 @@ impl Handler<PushEvent> for Session {
             self.look_at_branch(ctx);
             self.save_turn(ctx);
         }
+        Ok(Taken::New { drafts, changed })
+    }
+}
+
+/// Has a session start afresh from what is on disk if the log did not take what changed in it.
+fn recorded(me: &Addr<Session>, result: Result<Committed, LogError>) -> Result<(), SessionError> {
+    result.map(drop).map_err(|error| {
+        me.do_send(StartAfresh);
+        SessionError::Log(error)
+    })
+}
+
+impl Handler<PushEvent> for Session {
+    type Result = ResponseFuture<Result<(), SessionError>>;
+
+    fn handle(&mut self, PushEvent { event, mark }: PushEvent, ctx: &mut Self::Context) -> Self::Result {
         let me = ctx.address();
-        let stop_on_error = move |result: Result<Committed, LogError>| match result {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                // What changed here is not on disk: the session starts afresh from what is.
-                me.do_send(StartAfresh);
-                Err(SessionError::Log(error))
-            }
+        let (drafts, changed) = match self.take_push(&event, mark, ctx) {
+            Ok(Taken::New { drafts, changed }) => (drafts, changed),
+            Ok(Taken::Known) => return behind(me),
+            Err(error) => return Box::pin(async move { Err(error) }),
         };
         let Some(item) = self.push_item(&event, &drafts) else {
             if drafts.is_empty() && !changed {
                 return Box::pin(async { Ok(()) });
             }
-            let recorded = self.record_push(drafts, changed, Change::default());
-            return Box::pin(async move { stop_on_error(recorded.await) });
+            let pushed = self.record_push(drafts, changed, Change::default());
+            return Box::pin(async move { recorded(&me, pushed.await) });
         };
         // Rare enough to go through the gate and come back in order.
-        let asked = ctx.address().send(RecordWeighed { drafts, item: Some(Box::new(item)) });
-        Box::pin(async move { stop_on_error(asked.await.unwrap_or(Err(LogError::Closed))) })
+        let asked = me.send(RecordWeighed { drafts, item: Some(Box::new(item)) });
+        Box::pin(async move { recorded(&me, asked.await.unwrap_or(Err(LogError::Closed))) })
+    }
+}
+
+/// The answer to what was pushed before: behind the batch that took it, should that still be under way.
+fn behind(me: Addr<Session>) -> ResponseFuture<Result<(), SessionError>> {
+    let behind = me.send(RecordWeighed { drafts: Vec::new(), item: None });
+    Box::pin(async move { Ok(behind.await.unwrap_or(Err(LogError::Closed)).map(drop)?) })
+}
+
+impl Handler<PushEvents> for Session {
+    type Result = ResponseFuture<Result<(), RefusedPush>>;
+
+    fn handle(&mut self, PushEvents(mut pushed): PushEvents, ctx: &mut Self::Context) -> Self::Result {
+        let me = ctx.address();
+        let is_output = |pushed: &PushEvent| matches!(pushed.event, ExternalEvent::Output { .. });
+        let mut rest = pushed.split_off(pushed.iter().take_while(|pushed| is_output(pushed)).count());
+        let outputs = pushed.len();
+        let (mut drafts, mut changed, mut refused) = (Vec::with_capacity(outputs), false, None);
+        for (at, PushEvent { event, mark }) in pushed.into_iter().enumerate() {
+            match self.take_push(&event, mark, ctx) {
+                Ok(Taken::New { drafts: more, changed: more_changed }) => {
+                    drafts.extend(more);
+                    changed |= more_changed;
+                }
+                Ok(Taken::Known) => {}
+                Err(error) => {
+                    refused = Some(RefusedPush { at, error });
+                    break;
+                }
+            }
+        }
+        let all: ResponseFuture<_> = if !drafts.is_empty() || changed {
+            let (me, pushed) = (me.clone(), self.record_push(drafts, changed, Change::default()));
+            Box::pin(async move { recorded(&me, pushed.await) })
+        } else if outputs > 0 {
+            behind(me.clone())
+        } else {
+            Box::pin(async { Ok(()) })
+        };
+        Box::pin(async move {
+            all.await.map_err(|error| RefusedPush { at: 0, error })?;
+            if let Some(refused) = refused {
+                return Err(refused);
+            }
+            if rest.is_empty() {
+                return Ok(());
+            }
+            let ended = |_| Err(SessionError::Restarting);
+            let next = rest.remove(0);
+            let one = me.send(next).await.unwrap_or_else(ended);
+            one.map_err(|error| RefusedPush { at: outputs, error })?;
+            let ended = |_| Err(RefusedPush { at: 0, error: SessionError::Restarting });
+            let others = me.send(PushEvents(rest)).await.unwrap_or_else(ended);
+            others.map_err(|refused| RefusedPush { at: refused.at + outputs + 1, ..refused })
+        })
     }
 }
 

@@ -117,6 +117,20 @@ pub struct PushEvent {
     pub mark: Option<OnceMark>,
 }
 
+/// Several of them, in order. Outputs in a row are recorded all at once, or none of them.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<(), RefusedPush>")]
+pub struct PushEvents(pub Vec<PushEvent>);
+
+/// One of several events was refused. Those before it are recorded, those behind it are not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefusedPush {
+    /// How many stand before it.
+    pub at: usize,
+    /// Why.
+    pub error: SessionError,
+}
+
 /// The kinds of event that an external agent may push, with defaults filled in.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum ExternalEvent {
