@@ -275,14 +275,15 @@ impl Handler<PushEvents> for Session {
         let is_output = |pushed: &PushEvent| matches!(pushed.event, ExternalEvent::Output { .. });
         let mut rest = pushed.split_off(pushed.iter().take_while(|pushed| is_output(pushed)).count());
         let outputs = pushed.len();
-        let (mut drafts, mut changed, mut refused) = (Vec::with_capacity(outputs), false, None);
+        let (mut drafts, mut changed, mut known, mut refused) =
+            (Vec::with_capacity(outputs), false, false, None);
         for (at, PushEvent { event, mark }) in pushed.into_iter().enumerate() {
             match self.take_push(&event, mark, ctx) {
                 Ok(Taken::New { drafts: more, changed: more_changed }) => {
                     drafts.extend(more);
                     changed |= more_changed;
                 }
-                Ok(Taken::Known) => {}
+                Ok(Taken::Known) => known = true,
                 Err(error) => {
                     refused = Some(RefusedPush { at, error });
                     break;
@@ -292,7 +293,7 @@ impl Handler<PushEvents> for Session {
         let all: ResponseFuture<_> = if !drafts.is_empty() || changed {
             let (me, pushed) = (me.clone(), self.record_push(drafts, changed, Change::default()));
             Box::pin(async move { recorded(&me, pushed.await) })
-        } else if outputs > 0 {
+        } else if known {
             behind(me.clone())
         } else {
             Box::pin(async { Ok(()) })
