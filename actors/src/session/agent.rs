@@ -155,11 +155,17 @@ impl Session {
 
     fn mark_delivered(&mut self, id: crate::domain::ids::ApprovalId, ctx: &mut Context<Self>) {
         let marked = self.deps.gate.send(MarkDelivered(id.clone()));
+        self.marking.insert(id.clone(), false);
         ctx.spawn(marked.into_actor(self).map(move |change, session, ctx| {
             session.in_delivery.remove(&id);
+            let is_old = session.marking.remove(&id) == Some(true);
             let Ok(change) = change else { return ctx.stop() };
             let (mut drafts, mut writes) = (Vec::new(), Vec::new());
             Self::absorb(change, &mut drafts, &mut writes);
+            // The gate's words about a quick tool's result came in first, and hold the delivery as well.
+            if is_old {
+                writes.retain(|write| !matches!(write, Write::Approval(_)));
+            }
             session.commit_then(drafts, writes, ctx, |_, _| {});
         }));
     }

@@ -116,6 +116,9 @@ pub struct Session {
     caught_up: bool,
     /// Answers that are on their way to the agent's pipe.
     in_delivery: HashSet<ApprovalId>,
+    /// Answers whose delivery the gate is being told of; and whether the tool's result was recorded meanwhile, so that
+    /// what the gate says of the delivery is old by then.
+    marking: HashMap<ApprovalId, bool>,
     /// The requests that queued inputs came of, for the log.
     requests: HashMap<InputId, Span>,
     restart_timer: Option<SpawnHandle>,
@@ -154,6 +157,7 @@ impl Session {
             ready: false,
             caught_up: false,
             in_delivery: HashSet::new(),
+            marking: HashMap::new(),
             requests: HashMap::new(),
             restart_timer: None,
             interrupt_timer: None,
@@ -200,11 +204,19 @@ impl Session {
     }
 
     fn send_batch(
-        &self,
+        &mut self,
         drafts: Vec<EventDraft>,
         writes: Vec<Write>,
         class: Class,
     ) -> impl Future<Output = Result<Committed, LogError>> + use<> {
+        for write in &writes {
+            if let Write::Approval(approval) = write
+                && approval.is_settled()
+                && let Some(settled) = self.marking.get_mut(&approval.id)
+            {
+                *settled = true;
+            }
+        }
         let append = Append { session: self.id().clone(), drafts, writes, class };
         let sent = self.deps.log.addr.send(append);
         async move { sent.await.unwrap_or(Err(LogError::Closed)) }
