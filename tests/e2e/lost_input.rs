@@ -58,6 +58,19 @@ fn cut(stage: &Stage, input: &str) {
     std::fs::write(&file, kept).expect("it is written");
 }
 
+/// What it is like if the agent was killed before it wrote down anything; it may be so already.
+fn remove(stage: &Stage) {
+    if let Some(file) = conversation(stage) {
+        std::fs::remove_file(file).expect("it is removed");
+    }
+}
+
+/// Lets the model answer, and starts the daemon again.
+async fn go_on(stage: &mut Stage) {
+    stage.model().release("gate").await;
+    stage.daemon.start().await;
+}
+
 /// Gives an input and waits until the agent works on it; answers its id.
 async fn asked(stage: &Stage, session: &str, seen: &mut Transcript, body: Value) -> String {
     let turns = seen.of("turn_started").len();
@@ -86,11 +99,8 @@ async fn the_first_input_is_said_again_in_a_new_conversation() {
     seen.next("turn_started", 0, 40).await;
     stage.model().held("gate").await;
     kill_both(stage, &mut seen).await;
-    if let Some(file) = conversation(stage) {
-        std::fs::remove_file(file).expect("it is removed");
-    }
-    stage.model().release("gate").await;
-    stage.daemon.start().await;
+    remove(stage);
+    go_on(stage).await;
 
     seen.says("over", 60).await;
     seen.idle(1, 20).await;
@@ -118,8 +128,7 @@ async fn a_later_input_is_said_again_with_its_pictures_and_before_those_that_wai
     stage.api.input(&id, "SAY afterwards").await;
     kill_both(stage, &mut seen).await;
     cut(stage, &input);
-    stage.model().release("gate").await;
-    stage.daemon.start().await;
+    go_on(stage).await;
 
     seen.says("afterwards", 60).await;
     assert!(seen.said().contains("over"), "{}", seen.said());
@@ -149,8 +158,7 @@ async fn words_put_into_a_running_turn_are_said_again_and_the_turn_is_gone_on_wi
     written(stage, &steered).await;
     kill_both(stage, &mut seen).await;
     cut(stage, &steered);
-    stage.model().release("gate").await;
-    stage.daemon.start().await;
+    go_on(stage).await;
 
     seen.idle(2, 60).await;
     assert_eq!(lines(&file), ["1"]);
@@ -183,11 +191,10 @@ async fn codex_is_asked_again_what_it_had_not_written_down() {
         let input = seen.of("user_input").last().expect("it was asked").text("input_id").to_owned();
         kill_both(stage, &mut seen).await;
         match first {
-            true => std::fs::remove_file(conversation(stage).expect("there is one")).expect("it is removed"),
+            true => remove(stage),
             false => cut(stage, "HOLD gate"),
         }
-        stage.model().release("gate").await;
-        stage.daemon.start().await;
+        go_on(stage).await;
 
         seen.says("over", 60).await;
         seen.idle(2 - usize::from(first), 20).await;
@@ -207,8 +214,7 @@ async fn an_input_that_is_written_down_is_not_said_again() {
     stage.model().held("gate").await;
     written(stage, &input).await;
     kill_both(stage, &mut seen).await;
-    stage.model().release("gate").await;
-    stage.daemon.start().await;
+    go_on(stage).await;
 
     seen.says("over", 60).await;
     assert_eq!(times_sent(&seen, &input), 1);
@@ -230,8 +236,7 @@ async fn an_input_that_something_was_done_for_is_not_said_again_and_the_person_i
     stage.model().held("gate").await;
     kill_both(stage, &mut seen).await;
     cut(stage, &input);
-    stage.model().release("gate").await;
-    stage.daemon.start().await;
+    go_on(stage).await;
 
     seen.idle(2, 60).await;
     assert_eq!(lines(&file), ["1"]);
@@ -251,11 +256,8 @@ async fn with_the_policy_never_it_waits_for_the_next_input_and_is_said_before_th
     seen.next("turn_started", 0, 40).await;
     stage.model().held("gate").await;
     kill_both(stage, &mut seen).await;
-    if let Some(file) = conversation(stage) {
-        std::fs::remove_file(file).expect("it is removed");
-    }
-    stage.model().release("gate").await;
-    stage.daemon.start().await;
+    remove(stage);
+    go_on(stage).await;
 
     seen.next("error", 0, 60).await;
     assert_eq!(stage.api.queue(&id).await.len(), 1);
@@ -276,8 +278,7 @@ async fn a_command_is_not_said_again_because_nobody_hears_what_it_does() {
     stage.model().held("gate").await;
     kill_both(stage, &mut seen).await;
     cut(stage, &input);
-    stage.model().release("gate").await;
-    stage.daemon.start().await;
+    go_on(stage).await;
 
     seen.idle(2, 60).await;
     assert_eq!(times_sent(&seen, &input), 1);
