@@ -1,7 +1,7 @@
 //! Telegram: a topic of a forum group a session, through the Bot API with long polling.
 //!
-//! Types and methods are frankenstein's, the transport is ours (see `http`). An update that frankenstein does not know
-//! is passed over, alone.
+//! The methods and their parameters are frankenstein's, the transport is ours (see `http`). Of what Telegram tells only
+//! what is needed is read (see `updates`); an update that cannot be read is passed over, alone.
 
 mod http;
 pub mod markup;

@@ -1,11 +1,75 @@
 //! What the Bot API tells, made into what people do.
+//!
+//! Only what is needed of a message is read: Telegram says more with every version, and a gift or a game that nobody
+//! here knows must not swallow the words that it comes with. Fields as in Bot API 9.
 
-use frankenstein::types::{ChatType, MaybeInaccessibleMessage, Message, User};
-use frankenstein::updates::{Update, UpdateContent};
+use frankenstein::types::{ChatType, User};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::bridge::platform::{FileRef, Incoming, Person, Place, Press, What};
 use crate::domain::time::Stamp;
+
+/// `Update`, of which one field is there.
+#[derive(Deserialize)]
+struct Update {
+    message: Option<Message>,
+    callback_query: Option<CallbackQuery>,
+}
+
+/// `Message`; of one that is too old only where it is, and no topic.
+#[derive(Deserialize)]
+struct Message {
+    message_id: i64,
+    #[serde(default)]
+    date: i64,
+    chat: Chat,
+    from: Option<User>,
+    message_thread_id: Option<i64>,
+    #[serde(default)]
+    is_topic_message: bool,
+    reply_to_message: Option<Answered>,
+    text: Option<String>,
+    caption: Option<String>,
+    /// The same picture in several sizes.
+    #[serde(default)]
+    photo: Vec<File>,
+    document: Option<File>,
+    audio: Option<File>,
+    video: Option<File>,
+    voice: Option<File>,
+}
+
+#[derive(Deserialize)]
+struct Chat {
+    id: i64,
+    #[serde(rename = "type")]
+    kind: ChatType,
+}
+
+#[derive(Deserialize)]
+struct Answered {
+    message_id: i64,
+}
+
+/// What the kinds of files have in common.
+#[derive(Deserialize)]
+struct File {
+    file_id: String,
+    file_name: Option<String>,
+    /// In bytes.
+    file_size: Option<u64>,
+    #[serde(default)]
+    width: u32,
+}
+
+#[derive(Deserialize)]
+struct CallbackQuery {
+    id: String,
+    from: User,
+    message: Option<Message>,
+    data: Option<String>,
+}
 
 /// Who we are, and which group is ours.
 #[derive(Clone, Debug)]
@@ -25,7 +89,7 @@ pub fn batch(updates: Vec<Value>, here: &Here) -> Vec<(i64, Incoming)> {
         let Some(number) = update["update_id"].as_i64() else { continue };
         let group = update["message"]["media_group_id"].as_str().map(str::to_owned);
         let mut incoming = match serde_json::from_value::<Update>(update) {
-            Ok(update) => incoming(update, here),
+            Ok(update) => incoming(number, update, here),
             Err(error) => {
                 tracing::debug!(%error, number, "an update that is not known is passed over");
                 nothing(number)
@@ -65,46 +129,43 @@ fn nothing(number: i64) -> Incoming {
 }
 
 /// What an update tells. One that is nothing for us moves the position all the same.
-fn incoming(update: Update, here: &Here) -> Incoming {
-    let number = i64::from(update.update_id);
-    let position = Some((number + 1).to_string());
-    match update.content {
-        UpdateContent::Message(message) => match of_message(&message, here) {
-            Some(what) => {
-                let Some(person) = message.from.as_deref().and_then(person) else { return nothing(number) };
-                Incoming {
-                    id: format!("message {} {}", message.chat.id, message.message_id),
-                    position,
-                    person,
-                    place: place(&message, here),
-                    at: Stamp::from_unix(i64::try_from(message.date).unwrap_or_default()),
-                    what,
-                }
-            }
-            None => nothing(number),
-        },
-        UpdateContent::CallbackQuery(pressed) => {
-            let (Some(person), Some(data)) = (person(&pressed.from), pressed.data) else {
-                return nothing(number);
-            };
-            // Of a message that is too old Telegram does not say in which topic it stands.
-            let (place, message) = match &pressed.message {
-                Some(MaybeInaccessibleMessage::Message(message)) => {
-                    (place(message, here), message.message_id.to_string())
-                }
-                Some(MaybeInaccessibleMessage::InaccessibleMessage(message))
-                    if message.chat.id == here.chat =>
-                {
-                    (Place::Home, message.message_id.to_string())
-                }
-                _ => (Place::Elsewhere, String::new()),
-            };
-            let press = Press { data, message, token: pressed.id.clone(), words: None };
-            let id = format!("press {}", pressed.id);
-            Incoming { id, position, person, place, at: Stamp::now(), what: What::Press(press) }
-        }
-        _ => nothing(number),
+fn incoming(number: i64, update: Update, here: &Here) -> Incoming {
+    let told = match update {
+        Update { message: Some(message), .. } => of_message(message, here),
+        Update { callback_query: Some(pressed), .. } => of_press(pressed, here),
+        _ => None,
+    };
+    match told {
+        Some(told) => Incoming { position: Some((number + 1).to_string()), ..told },
+        None => nothing(number),
     }
+}
+
+fn of_message(message: Message, here: &Here) -> Option<Incoming> {
+    let place = place(&message, here);
+    Some(Incoming {
+        id: format!("message {} {}", message.chat.id, message.message_id),
+        position: None,
+        person: message.from.as_ref().and_then(person)?,
+        place,
+        at: Stamp::from_unix(message.date),
+        what: said(message, here)?,
+    })
+}
+
+fn of_press(pressed: CallbackQuery, here: &Here) -> Option<Incoming> {
+    let (place, message) = match &pressed.message {
+        Some(message) => (place(message, here), message.message_id.to_string()),
+        None => (Place::Elsewhere, String::new()),
+    };
+    Some(Incoming {
+        id: format!("press {}", pressed.id),
+        position: None,
+        person: person(&pressed.from)?,
+        place,
+        at: Stamp::now(),
+        what: What::Press(Press { data: pressed.data?, message, token: pressed.id, words: None }),
+    })
 }
 
 fn person(user: &User) -> Option<Person> {
@@ -115,20 +176,22 @@ fn person(user: &User) -> Option<Person> {
     Some(Person { id: user.id.to_string(), name: format!("{}{last}", user.first_name) })
 }
 
+/// Of a message that is too old Telegram does not say in which topic it stands: that counts as the group itself.
 fn place(message: &Message, here: &Here) -> Place {
-    match message.chat.type_field {
+    match message.chat.kind {
         ChatType::Private => Place::Direct(message.chat.id.to_string()),
         _ if message.chat.id != here.chat => Place::Elsewhere,
-        _ => match message.message_thread_id.filter(|_| message.is_topic_message == Some(true)) {
+        _ => match message.message_thread_id.filter(|_| message.is_topic_message) {
             Some(thread) => Place::Thread(thread.to_string()),
             None => Place::Home,
         },
     }
 }
 
-fn of_message(message: &Message, here: &Here) -> Option<What> {
-    let text = message.text.as_deref().or(message.caption.as_deref()).unwrap_or_default();
-    let files = files(message);
+fn said(message: Message, here: &Here) -> Option<What> {
+    let thread = message.message_thread_id;
+    let files = files(&message);
+    let text = message.text.or(message.caption).unwrap_or_default();
     if text.is_empty() && files.is_empty() {
         return None;
     }
@@ -139,40 +202,35 @@ fn of_message(message: &Message, here: &Here) -> Option<What> {
     {
         return None;
     }
-    let reply_to = message.reply_to_message.as_ref().map(|message| message.message_id);
+    let reply_to = message.reply_to_message.map(|message| message.message_id);
     // All that is said in a topic is a reply to its beginning.
-    let reply_to = reply_to.filter(|id| Some(*id) != message.message_thread_id);
+    let reply_to = reply_to.filter(|id| Some(*id) != thread);
     Some(What::Text {
         message: message.message_id.to_string(),
-        text: text.to_owned(),
+        text,
         reply_to: reply_to.map(|id| id.to_string()),
         files,
     })
 }
 
 fn files(message: &Message) -> Vec<FileRef> {
-    let file = |name: Option<String>, size: Option<u64>, handle: &str| FileRef {
-        name,
-        size,
-        handle: handle.to_owned(),
-    };
-    let mut files = Vec::new();
-    if let Some(photo) = message.photo.iter().flatten().max_by_key(|photo| photo.width) {
-        files.push(file(None, photo.file_size, &photo.file_id));
-    }
+    let largest = message.photo.iter().max_by_key(|photo| photo.width);
     // An animation comes as a document besides.
-    if let Some(document) = &message.document {
-        files.push(file(document.file_name.clone(), document.file_size, &document.file_id));
-    }
-    if let Some(audio) = &message.audio {
-        files.push(file(audio.file_name.clone(), audio.file_size, &audio.file_id));
-    }
-    if let Some(video) = &message.video {
-        files.push(file(video.file_name.clone(), video.file_size, &video.file_id));
-    }
-    if let Some(voice) = &message.voice {
-        files.push(file(Some("voice.ogg".to_owned()), voice.file_size, &voice.file_id));
-    }
+    let files = [&message.document, &message.audio, &message.video].into_iter().flatten();
+    let mut files: Vec<FileRef> = largest
+        .into_iter()
+        .chain(files)
+        .map(|file| FileRef {
+            name: file.file_name.clone(),
+            size: file.file_size,
+            handle: file.file_id.clone(),
+        })
+        .collect();
+    files.extend(message.voice.as_ref().map(|voice| FileRef {
+        name: Some("voice.ogg".to_owned()),
+        size: voice.file_size,
+        handle: voice.file_id.clone(),
+    }));
     files
 }
 
@@ -232,6 +290,28 @@ mod tests {
         let direct =
             json!({ "text": "x", "chat": { "id": 7, "type": "private" }, "is_topic_message": false });
         assert_eq!(only(message(1, direct)).place, Place::Direct("7".into()));
+    }
+
+    #[test]
+    fn words_are_heard_that_come_with_something_unknown() {
+        let unknown = json!({ "text": "go on", "gift": { "type": "telepathy" }, "pinned_message": 7 });
+        assert!(matches!(only(message(1, unknown)).what, What::Text { text, .. } if text == "go on"));
+    }
+
+    #[test]
+    fn a_press_says_where_its_message_is_and_under_an_old_one_that_it_is_in_the_group() {
+        let press = |message: Value| {
+            let from = json!({ "id": 7, "is_bot": false, "first_name": "Alice" });
+            let query = json!({ "id": "q", "from": from, "data": "yes", "message": message });
+            let heard = only(json!({ "update_id": 3, "callback_query": query }));
+            let What::Press(press) = heard.what else { panic!("a press") };
+            (heard.place, press.message, press.data)
+        };
+        let (thread, of, yes) = (Place::Thread("5".into()), "9".to_owned(), "yes".to_owned());
+        assert_eq!(press(message(9, json!({}))["message"].take()), (thread, of.clone(), yes.clone()));
+        let old = |chat: i64| json!({ "message_id": 9, "date": 0, "chat": { "id": chat, "type": "supergroup" } });
+        assert_eq!(press(old(GROUP)), (Place::Home, of.clone(), yes.clone()));
+        assert_eq!(press(old(-5)), (Place::Elsewhere, of, yes));
     }
 
     #[test]
