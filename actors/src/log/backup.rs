@@ -22,7 +22,7 @@ use super::queries::{self, entries};
 use super::read_model::ReadModel;
 use super::schema;
 use super::sled_store::SledEngine;
-use super::store::{Batch, Engine as _, EventStore, KeyRange, Order, go_on};
+use super::store::{Batch, Engine as _, EventStore, KeyRange, go_on};
 use crate::domain::ids::SessionId;
 use crate::domain::session::RunRecord;
 
@@ -329,7 +329,7 @@ impl Restoring {
         let all = KeyRange { start: vec![0], end: vec![255] };
         let mut events: HashMap<SessionId, u64> = HashMap::new();
         store
-            .scan(&all, Order::Forward, &mut |key, _| {
+            .scan(&all, &mut |key, _| {
                 count += 1;
                 if Kind::Event.is_of(key)
                     && let Some((session, _)) = keys::split(key)

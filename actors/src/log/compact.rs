@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::keys;
-use super::store::{Batch, Engine, EventStore, KeyRange, Order, StoreError, go_on};
+use super::store::{Batch, Engine, EventStore, KeyRange, StoreError, go_on};
 
 /// What a deleted byte takes up on disk, at least: sled keeps pages twice until their segments are cleaned.
 const AMPLIFICATION: u64 = 2;
@@ -48,7 +48,7 @@ pub(super) fn copy(from: &dyn EventStore, to: &mut dyn EventStore) -> Result<(),
     let mut next = Some(vec![0]);
     while let Some(start) = next.take() {
         let mut batch = Batch::default();
-        from.scan(&KeyRange { start, end: vec![255] }, Order::Forward, &mut |key, value| {
+        from.scan(&KeyRange { start, end: vec![255] }, &mut |key, value| {
             if batch.bytes() >= PIECE_BYTES {
                 next = Some(key.to_vec());
                 return go_on(false);
@@ -141,7 +141,7 @@ mod tests {
             keys.push(key.to_vec());
             go_on(true)
         };
-        store.scan(&all, Order::Forward, &mut note).expect("it scans");
+        store.scan(&all, &mut note).expect("it scans");
         keys
     }
 

@@ -49,7 +49,7 @@ pub(super) struct Ledger {
     /// The last number given in each session, staged ones included. A session that is not here does not exist.
     pub(super) last_given: HashMap<SessionId, u64>,
     pub(super) next_session: u64,
-    next_approval: u64,
+    pub(super) next_approval: u64,
     /// Places in the order of asking, of the approvals that are not settled.
     pub(super) ordinals: HashMap<ApprovalId, u64>,
     /// Sessions whose deletion is staged.

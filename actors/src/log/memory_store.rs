@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::store::{Batch, Engine, EventStore, KeyRange, Order, StoreError, Visit};
+use super::store::{Batch, Engine, EventStore, KeyRange, StoreError, Visit};
 
 /// A disk made of memory. Clones are the same disk, so what was committed survives a re-open, and a
 /// test that keeps a clone can look at it and break it.
@@ -94,17 +94,13 @@ impl EventStore for MemoryStore {
         Ok(self.0.lock().entries.get(key).cloned())
     }
 
-    fn scan(&self, range: &KeyRange, order: Order, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+    fn scan(&self, range: &KeyRange, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         if range.start >= range.end {
             return Ok(());
         }
         let disk = self.0.lock();
         let entries = disk.entries.range(range.start.clone()..range.end.clone());
-        let mut show = |(key, value): (&Vec<u8>, &Bytes)| visit(key, value);
-        let _: ControlFlow<()> = match order {
-            Order::Forward => entries.into_iter().try_for_each(&mut show),
-            Order::Backward => entries.rev().try_for_each(&mut show),
-        };
+        let _: ControlFlow<()> = entries.into_iter().try_for_each(|(key, value)| visit(key, value));
         Ok(())
     }
 

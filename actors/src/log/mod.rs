@@ -18,6 +18,7 @@ mod keys;
 mod ledger;
 mod memory_store;
 mod messages;
+mod numbered;
 mod promise;
 mod purge;
 mod queries;

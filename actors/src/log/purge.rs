@@ -2,7 +2,7 @@
 
 use super::compact;
 use super::keys::{self, Kind};
-use super::store::{Batch, EventStore, Order, StoreError, go_on};
+use super::store::{Batch, EventStore, StoreError, go_on};
 use crate::domain::ids::SessionId;
 
 /// Removes at most about `limit` entries and adds their bytes to `removed`; true when none is left, the mark
@@ -15,7 +15,7 @@ pub(super) fn slice(
 ) -> Result<bool, StoreError> {
     // Approvals first and by themselves: entries elsewhere are found through them.
     let mut approvals = Vec::new();
-    store.scan(&Kind::Approval.of(session), Order::Forward, &mut |key, value| {
+    store.scan(&Kind::Approval.of(session), &mut |key, value| {
         *removed += (key.len() + value.len()) as u64;
         approvals.extend(keys::split(key).and_then(|(_, tail)| keys::parse_approval_id(tail)));
         go_on(approvals.len() < limit / 4)

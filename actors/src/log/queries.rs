@@ -14,8 +14,9 @@ use crate::domain::session::{Input, SessionRecord};
 use super::keys::{self, Kind};
 use super::ledger::{Found, Ledger};
 use super::messages::{ListApprovals, Loaded, LogError, ReadEvents};
+use super::numbered::Numbered;
 use super::read_model::{Change, ReadModel};
-use super::store::{EventStore, KeyRange, Order, go_on};
+use super::store::{EventStore, KeyRange, go_on};
 
 /// A single read never takes more than this, whatever is asked, so that commits do not wait for it.
 const READ_EVENTS: usize = 10_000;
@@ -29,9 +30,7 @@ pub(super) fn load(store: &dyn EventStore, read_model: &ReadModel) -> Result<Fou
         let ordinal = keys::parse_u64(&value).ok_or_else(|| unreadable("ordinal", &key, "no number"))?;
         found.next_session = found.next_session.max(ordinal + 1);
     }
-    found.next_approval = last_key(store, &Kind::ApprovalOrdinal.all())?
-        .and_then(|key| keys::parse_approval_ordinal(&key))
-        .map_or(0, |ordinal| ordinal + 1);
+    found.next_approval = all_approvals().last(store)?.map_or(0, |ordinal| ordinal + 1);
     for (key, value) in entries(store, &Kind::Session.all())? {
         let session = session_of(&key)?;
         let mut record: SessionRecord = parse("session", &key, &value)?;
@@ -42,8 +41,12 @@ pub(super) fn load(store: &dyn EventStore, read_model: &ReadModel) -> Result<Fou
             Some(value) => keys::parse_u64(&value).unwrap_or_default(),
             None => return Err(unreadable("session", &key, "it has no ordinal")),
         };
-        let last = last_key(store, &Kind::Event.of(&session))?;
-        let last_seq = last.and_then(|key| keys::parse_seq(&key)).unwrap_or_default();
+        let events = Numbered {
+            key: |seq| keys::event(&session, seq),
+            number: keys::parse_seq,
+            end: Kind::Event.of(&session).end,
+        };
+        let last_seq = events.last(store)?.unwrap_or_default();
         let mut approvals = Vec::new();
         for (ordinal, approval) in unsettled(store, &session)? {
             found.ordinals.insert(approval.id.clone(), ordinal);
@@ -106,7 +109,7 @@ impl Ledger {
         let range = keys::events(&read.session, read.after, last);
         let mut frames = Vec::with_capacity(limit.min((last - read.after) as usize));
         let mut bytes = 0;
-        store.scan(&range, Order::Forward, &mut |key, value| {
+        store.scan(&range, &mut |key, value| {
             let Some(seq) = keys::parse_seq(key) else { return go_on(true) };
             if !frames.is_empty() && bytes + value.len() > max_bytes {
                 return go_on(false);
@@ -136,7 +139,7 @@ impl Ledger {
         let mut ids = Vec::new();
         match &list.session {
             None if list.limit == 0 => {}
-            None => store.scan(&Kind::ApprovalOrdinal.all(), Order::Backward, &mut |_, value| {
+            None => all_approvals().back_from(store, self.next_approval, &mut |value| {
                 let id = keys::parse_approval_ordinal_value(value);
                 ids.extend(id.filter(|(session, _)| self.read_model.last_seq(session).is_some()));
                 go_on(ids.len() < list.limit)
@@ -205,7 +208,7 @@ fn unsettled(store: &dyn EventStore, session: &SessionId) -> Result<Vec<(u64, Ap
 
 fn approval_ids(store: &dyn EventStore, range: &KeyRange) -> Result<Vec<ApprovalId>, LogError> {
     let mut ids = Vec::new();
-    store.scan(range, Order::Forward, &mut |key, _| {
+    store.scan(range, &mut |key, _| {
         ids.extend(keys::split(key).and_then(|(_, tail)| keys::parse_approval_id(tail)));
         go_on(true)
     })?;
@@ -216,7 +219,7 @@ type Entries = Vec<(Vec<u8>, Bytes)>;
 
 pub(super) fn entries(store: &dyn EventStore, range: &KeyRange) -> Result<Entries, LogError> {
     let mut entries = Vec::new();
-    store.scan(range, Order::Forward, &mut |key, value| {
+    store.scan(range, &mut |key, value| {
         entries.push((key.to_vec(), Bytes::copy_from_slice(value)));
         go_on(true)
     })?;
@@ -231,13 +234,13 @@ pub(super) fn all<T: DeserializeOwned>(
     entries(store, range)?.iter().map(|(key, value)| parse(what, key, value)).collect()
 }
 
-fn last_key(store: &dyn EventStore, range: &KeyRange) -> Result<Option<Vec<u8>>, LogError> {
-    let mut last = None;
-    store.scan(range, Order::Backward, &mut |key, _| {
-        last = Some(key.to_vec());
-        go_on(false)
-    })?;
-    Ok(last)
+/// All approvals in the order in which they were asked.
+fn all_approvals() -> Numbered<fn(u64) -> Vec<u8>> {
+    Numbered {
+        key: keys::approval_ordinal,
+        number: keys::parse_approval_ordinal,
+        end: Kind::ApprovalOrdinal.all().end,
+    }
 }
 
 pub(super) fn session_of(key: &[u8]) -> Result<SessionId, LogError> {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::keys;
-use super::store::{Batch, EventStore, KeyRange, Order, StoreError, go_on};
+use super::store::{Batch, EventStore, KeyRange, StoreError, go_on};
 
 /// The version that this program reads and writes.
 pub const VERSION: u32 = 1;
@@ -68,7 +68,7 @@ fn stamp(store: &mut dyn EventStore, version: u32) -> Result<(), StoreError> {
 fn is_empty(store: &dyn EventStore) -> Result<bool, StoreError> {
     let mut empty = true;
     let everything = KeyRange { start: vec![0], end: vec![255] };
-    store.scan(&everything, Order::Forward, &mut |_, _| {
+    store.scan(&everything, &mut |_, _| {
         empty = false;
         go_on(false)
     })?;

@@ -30,7 +30,7 @@ use bytes::Bytes;
 use crate::fault;
 
 use super::compact;
-use super::store::{Batch, Engine, EventStore, KeyRange, Order, StoreError, Visit};
+use super::store::{Batch, Engine, EventStore, KeyRange, StoreError, Visit};
 
 /// Memory that sled may use for pages. The newest events and all projections that matter for readers
 /// are kept by the read model, so this serves replays and the inner pages.
@@ -154,20 +154,15 @@ impl EventStore for SledStore {
         guarded(|| Ok(self.tree.get(key)?.map(|value| Bytes::copy_from_slice(&value))))
     }
 
-    fn scan(&self, range: &KeyRange, order: Order, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+    fn scan(&self, range: &KeyRange, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         guarded(|| {
-            let mut entries = self.tree.range(range.start.as_slice()..range.end.as_slice());
-            loop {
-                let next = match order {
-                    Order::Forward => entries.next(),
-                    Order::Backward => entries.next_back(),
-                };
-                let Some(entry) = next else { return Ok(()) };
+            for entry in self.tree.range(range.start.as_slice()..range.end.as_slice()) {
                 let (key, value) = entry?;
                 if visit(&key, &value).is_break() {
-                    return Ok(());
+                    break;
                 }
             }
+            Ok(())
         })
     }
 

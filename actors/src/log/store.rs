@@ -83,15 +83,6 @@ pub struct KeyRange {
     pub end: Vec<u8>,
 }
 
-/// In which direction a scan goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Lowest key first.
-    Forward,
-    /// Highest key first.
-    Backward,
-}
-
 /// What a scan hands each entry to; `Break` ends the scan.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
@@ -110,8 +101,9 @@ pub trait EventStore: Send {
     /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
 
-    /// Shows the entries of a range one after the other.
-    fn scan(&self, range: &KeyRange, order: Order, visit: &mut Visit<'_>) -> Result<(), StoreError>;
+    /// Shows the entries of a range one after the other, the lowest key first. There is no way back: sled's own
+    /// compares with a key of a mebibyte, which would be in the program.
+    fn scan(&self, range: &KeyRange, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
     /// Bytes that the store takes up on disk.
     fn size(&self) -> Result<u64, StoreError>;
@@ -123,7 +115,7 @@ pub trait EventStore: Send {
         let mut batch = Batch::default();
         let mut removed = Removed::default();
         if limit > 0 {
-            self.scan(range, Order::Forward, &mut |key, value| {
+            self.scan(range, &mut |key, value| {
                 removed.entries += 1;
                 removed.bytes += (key.len() + value.len()) as u64;
                 batch.delete(key.to_vec());

@@ -309,7 +309,8 @@ mod tests {
         };
         let (thread, of, yes) = (Place::Thread("5".into()), "9".to_owned(), "yes".to_owned());
         assert_eq!(press(message(9, json!({}))["message"].take()), (thread, of.clone(), yes.clone()));
-        let old = |chat: i64| json!({ "message_id": 9, "date": 0, "chat": { "id": chat, "type": "supergroup" } });
+        let old =
+            |chat: i64| json!({ "message_id": 9, "date": 0, "chat": { "id": chat, "type": "supergroup" } });
         assert_eq!(press(old(GROUP)), (Place::Home, of.clone(), yes.clone()));
         assert_eq!(press(old(-5)), (Place::Elsewhere, of, yes));
     }
