@@ -330,6 +330,18 @@ pub enum Failure {
     Broken(String),
 }
 
+/// Why a request did not get through, down to what the system says. The address is left out: it may bear a token.
+pub(super) fn causes(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        words = format!("{words}: {cause}");
+        source = cause.source();
+    }
+    words
+}
+
 /// Where a platform puts what it heard.
 #[derive(Clone, Debug)]
 pub struct Inbox(mpsc::Sender<(Incoming, oneshot::Sender<()>)>);
@@ -349,5 +361,19 @@ impl Inbox {
     pub async fn put(&self, incoming: Incoming) -> bool {
         let (done, dealt_with) = oneshot::channel();
         self.0.send((incoming, done)).await.is_ok() && dealt_with.await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[actix::test]
+    async fn what_does_not_get_through_says_why_and_not_where_to() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/bot-secret", closed.local_addr().expect("its address"));
+        drop(closed);
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let error = client.get(url).send().await.expect_err("nobody listens there");
+        let words = super::causes(error);
+        assert!(words.contains("refused") && !words.contains("secret"), "{words}");
     }
 }

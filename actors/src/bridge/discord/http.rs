@@ -18,7 +18,7 @@ use twilight_http::request::Request;
 use twilight_http_ratelimiting::{Endpoint, Method, Permit, RateLimitHeaders, RateLimiter};
 
 use super::words::{Trouble, complaint};
-use crate::bridge::platform::Failure;
+use crate::bridge::platform::{Failure, causes};
 
 /// A call ends within this; an upload may need most of it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -116,7 +116,7 @@ impl Http {
             let host = url.host_str().unwrap_or_default();
             return Err(Failure::Refused(format!("{host} is not where Discord keeps files")));
         }
-        let unsure = |error: reqwest::Error| Failure::Unsure(error.without_url().to_string());
+        let unsure = |error: reqwest::Error| Failure::Unsure(causes(error));
         let response = self.0.client.get(url).send().await.map_err(unsure)?;
         if !response.status().is_success() {
             return Err(Failure::Refused(format!(
@@ -155,9 +155,8 @@ impl Inner {
 
     async fn once(&self, request: &Request) -> Result<Bytes, Trouble> {
         let permit = self.permit(request).await?;
-        let unsure = |error: reqwest::Error| {
-            Trouble::Unsure(format!("Discord is not reached: {}", error.without_url()))
-        };
+        let unsure =
+            |error: reqwest::Error| Trouble::Unsure(format!("Discord is not reached: {}", causes(error)));
         let response = self.build(request).send().await.map_err(unsure)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         permit.complete(limits(&headers));

@@ -8,7 +8,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect};
 use serde_json::Value;
 
 use super::failures;
-use crate::bridge::platform::Failure;
+use crate::bridge::platform::{Failure, causes};
 
 /// The longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -173,14 +173,7 @@ async fn read(mut response: Response, limit: u64) -> Result<Bytes, Failure> {
     Ok(read.freeze())
 }
 
-/// It is not known whether it happened. The address is left out: it may bear a ticket.
+/// It is not known whether it happened.
 fn broken_off(error: reqwest::Error) -> Failure {
-    let error = error.without_url();
-    let mut words = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        words = format!("{words}: {cause}");
-        source = cause.source();
-    }
-    Failure::Unsure(format!("Slack cannot be reached: {words}"))
+    Failure::Unsure(format!("Slack cannot be reached: {}", causes(error)))
 }

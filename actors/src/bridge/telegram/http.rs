@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::bridge::platform::{Failure, FileOut};
+use crate::bridge::platform::{Failure, FileOut, causes};
 
 /// Longer than a long poll, which is not answered before.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -124,9 +124,7 @@ impl AsyncTelegramApi for Http {
 }
 
 fn broken_off(error: reqwest::Error) -> Failure {
-    let error = error.without_url();
-    let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-    Failure::Unsure(format!("Telegram cannot be reached: {error}{source}"))
+    Failure::Unsure(format!("Telegram cannot be reached: {}", causes(error)))
 }
 
 async fn read(response: Response, limit: usize) -> Result<Bytes, Failure> {
